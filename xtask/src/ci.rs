@@ -10,11 +10,11 @@ use clap::{ArgMatches, Command};
 
 use crate::cargo::{cargo, run as run_program};
 use crate::test::Count;
-use crate::{Result, Told, api, console, contract, deny, ops, package, repository, test, tidy};
+use crate::{Result, Told, api, console, contract, deny, lint, ops, package, repository, test, tidy};
 
 pub(crate) fn command() -> Command {
     Command::new("ci").about(
-        "The whole gate: format, tidy, lints, tests, contract, ops, console, documentation, public API, dependencies, packages",
+        "The whole gate: format, tidy, lints, database access, tests, contract, ops, console, documentation, public API, dependencies, packages",
     )
 }
 
@@ -25,6 +25,7 @@ pub(crate) fn run(_: &ArgMatches) -> Result<()> {
     gate.step("format", || run_program(&mut cargo(&root, &["fmt", "--all", "--check"])));
     gate.step("tidy", || tidy::check(&root));
     gate.step("lints", || lints(&root));
+    gate.step("database access", || lint::check(&root));
     gate.step("tests", || test::all(&root, None, &mut count));
     gate.step("contract", || contract::check(&root));
     gate.step("ops", || ops::check(&root));

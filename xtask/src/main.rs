@@ -21,6 +21,7 @@ mod deny;
 mod faults;
 mod harness;
 mod ledger;
+mod lint;
 mod ops;
 mod order;
 mod package;
@@ -59,6 +60,7 @@ const COMMANDS: &[Entry] = &[
     (test::command, test::run),
     (services::command, services::run),
     (tidy::command, tidy::run),
+    (lint::command, lint::run),
     (api::command, api::run),
     (contract::command, contract::run),
     (ops::command, ops::run),

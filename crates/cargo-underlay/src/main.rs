@@ -1,4 +1,4 @@
-//! `cargo underlay new NAME`: the package of a new service.
+//! `cargo underlay new NAME`: the package of a new service. `cargo underlay lint`: see [`lint`].
 //!
 //! ```text
 //!  name and folder checked ─► files made from templates ─► written into a folder beside ─► renamed
@@ -9,6 +9,7 @@
 //! A killed program may leave the folder beside, whose name begins with a dot. Nothing is ever half made under the name itself.
 
 mod folder;
+mod lint;
 mod name;
 mod origin;
 mod package;
@@ -42,7 +43,10 @@ fn main() -> ExitCode {
     };
     let made = match matches.subcommand() {
         Some(("new", matches)) => new(matches),
-        _ => Err(Failure::wrong("say what to do: `cargo underlay new NAME` makes a service".to_owned())),
+        Some(("lint", matches)) => lint::run(matches),
+        _ => Err(Failure::wrong(
+            "say what to do: `cargo underlay new NAME` makes a service, `cargo underlay lint` looks through one".to_owned(),
+        )),
     };
     match made {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why nothing was made.
+/// Why the program ends with another exit code than 0.
 #[derive(Debug)]
 struct Failure {
     code: u8,
@@ -89,7 +93,7 @@ fn command() -> Command {
     Command::new("cargo-underlay")
         .bin_name("cargo underlay")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Makes services on Underlay")
+        .about("Makes services on Underlay, and looks through them")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
@@ -118,11 +122,12 @@ fn command() -> Command {
                         .help(
                             "Take the crates of Underlay from this checkout, in place of a published version",
                         ),
+                )
+                .after_help(
+                    "Exit codes: 0 the package is there; 1 it could not be written; 2 a name or a folder is wrong.",
                 ),
         )
-        .after_help(
-            "Exit codes: 0 the package is there; 1 it could not be written; 2 a name or a folder is wrong.",
-        )
+        .subcommand(lint::command())
 }
 
 fn new(matches: &ArgMatches) -> Result<(), Failure> {

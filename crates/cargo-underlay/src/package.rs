@@ -47,6 +47,7 @@ const SERVICE: &[Template] = &[
     template!("src/task.rs" from "service/src/task.rs"),
     template!("src/tasks.rs" from "service/src/tasks.rs"),
     template!("tests/http.rs" from "service/tests/http.rs"),
+    template!("underlay-lint.toml" from "service/underlay-lint.toml"),
     template!("Dockerfile" from "beside/Dockerfile"),
     template!(".dockerignore" from "beside/dockerignore"),
     template!("deploy/{{name}}.service" from "beside/unit.service"),
@@ -58,6 +59,7 @@ const STORE_ONLY: &[Template] = &[
     template!("Cargo.toml" from "store-only/Cargo.toml.in"),
     template!("README.md" from "store-only/README.md"),
     template!("src/main.rs" from "store-only/src/main.rs"),
+    template!("underlay-lint.toml" from "store-only/underlay-lint.toml"),
     IGNORED,
 ];
 
@@ -88,7 +90,7 @@ impl Package<'_> {
     }
 
     /// What stands in a template, and what in its place.
-    fn places(&self) -> [(&'static str, String); 8] {
+    fn places(&self) -> [(&'static str, String); 9] {
         let container = match self.origin {
             Origin::Registry => "",
             Origin::Checkout(_) => CRATES_OUTSIDE,
@@ -96,6 +98,7 @@ impl Package<'_> {
         [
             ("{{name}}", self.name.to_string()),
             ("{{NAME}}", self.name.variable()),
+            ("{{version}}", env!("CARGO_PKG_VERSION").to_owned()),
             ("{{rust}}", env!("CARGO_PKG_RUST_VERSION").to_owned()),
             ("{{underlay}}", self.origin.dependency("underlay")),
             ("{{underlay-testkit}}", self.origin.dependency("underlay-testkit")),

@@ -4,10 +4,10 @@
 //!
 //! - the **words**: [`TenantId`], [`StreamName`], [`Version`], [`Position`], [`NewEvent`],
 //!   [`RecordedEvent`], [`Commit`], [`Outcome`], [`Checkpoint`];
-//! - what a **user writes**: [`Aggregate`], [`Operation`], [`View`], with [`Event`], [`Command`],
+//! - what a **user writes**: [`Aggregate`], [`Operation`], [`View`], [`Entity`], with [`Event`], [`Command`],
 //!   [`Refusal`], [`Row`] and [`Context`];
-//! - the **ports**: [`EventStore`], [`ReadModels`], [`Snapshots`], [`Leases`], [`WorkQueue`], [`Scheduler`] with its [`JobRunner`], [`Schedules`],
-//!   [`Checkpoints`], [`Archive`], [`Retention`], [`EventBus`] with its [`Subscriber`], [`Sink`], [`Wakeups`],
+//! - the **ports**: [`EventStore`], [`ReadModels`], [`Entities`], [`Snapshots`], [`Leases`], [`WorkQueue`], [`Scheduler`] with its [`JobRunner`], [`Schedules`],
+//!   [`Cache`], [`Checkpoints`], [`Archive`], [`Retention`], [`EventBus`] with its [`Subscriber`], [`Sink`], [`Wakeups`],
 //!   [`Mail`], [`Spans`], [`Clock`]. The documentation of a port is its contract: numbered sentences, each naming the
 //!   conformance case that attacks it;
 //! - the **toolkit** for whoever writes an adapter, in [`adapter`];

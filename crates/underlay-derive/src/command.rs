@@ -99,7 +99,7 @@ impl Declared {
 }
 
 /// The roles of `roles("teller", "admin")`: at least one.
-fn parse_roles(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<LitStr>> {
+pub(crate) fn parse_roles(meta: &ParseNestedMeta<'_>) -> syn::Result<Vec<LitStr>> {
     let listed;
     syn::parenthesized!(listed in meta.input);
     let roles = Punctuated::<LitStr, Token![,]>::parse_terminated(&listed)?;

@@ -15,26 +15,29 @@ pub(crate) enum Attribute {
     Command,
     Refusal,
     Row,
+    Entity,
     Snapshot,
     Value,
 }
 
 impl Attribute {
     /// Their names.
-    const NAMES: [&str; 6] = ["event", "command", "refusal", "row", "snapshot", "value"];
+    const NAMES: [&str; 7] = ["event", "command", "refusal", "row", "entity", "snapshot", "value"];
 
     /// Those on a variant or field that go with it.
     pub(crate) fn inner_of(self, attributes: &[syn::Attribute]) -> Vec<syn::Attribute> {
-        self.inner().map(|name| of_name(attributes, name)).unwrap_or_default()
+        self.inner().first().map(|name| of_name(attributes, name)).unwrap_or_default()
     }
 
-    fn inner(self) -> Option<&'static str> {
+    /// The attributes on variants or fields that nothing but this crate reads; the first takes arguments.
+    fn inner(self) -> &'static [&'static str] {
         match self {
-            Self::Event => Some("event"),
-            Self::Command => Some("command"),
-            Self::Refusal => Some("refusal"),
-            Self::Row => Some("column"),
-            Self::Snapshot | Self::Value => None,
+            Self::Event => &["event"],
+            Self::Command => &["command"],
+            Self::Refusal => &["refusal"],
+            Self::Row => &["column"],
+            Self::Entity => &["column", "id", "version"],
+            Self::Snapshot | Self::Value => &[],
         }
     }
 
@@ -47,7 +50,7 @@ impl Attribute {
     fn followed(self) -> &'static [&'static str] {
         match self {
             Self::Event | Self::Command | Self::Refusal => &["serde", "schemars"],
-            Self::Row | Self::Snapshot | Self::Value => &[],
+            Self::Row | Self::Entity | Self::Snapshot | Self::Value => &[],
         }
     }
 }
@@ -56,7 +59,7 @@ impl Attribute {
 /// nothing but this crate reads.
 pub(crate) fn declare(attribute: Attribute, root: &Root, mut input: DeriveInput) -> TokenStream {
     let derived = derived(&input);
-    let mut ours: Vec<&str> = attribute.inner().into_iter().collect();
+    let mut ours: Vec<&str> = attribute.inner().to_vec();
     ours.extend(attribute.followed().iter().filter(|name| !is_read(name, &derived)));
     let strip = |attributes: &mut Vec<syn::Attribute>| {
         attributes.retain(|attribute| !ours.iter().any(|name| attribute.path().is_ident(name)));

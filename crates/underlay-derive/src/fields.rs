@@ -14,7 +14,7 @@ pub(crate) fn check(attribute: Attribute, root: &Root, input: &DeriveInput) -> T
         Attribute::Event | Attribute::Snapshot | Attribute::Value => quote!(check_stored),
         Attribute::Command | Attribute::Refusal => quote!(check_sent),
         // The error of a column says what one is.
-        Attribute::Row => return TokenStream::new(),
+        Attribute::Row | Attribute::Entity => return TokenStream::new(),
     };
     // What stands on the whole may write fields in another way, or not at all.
     if is_annotated(&input.attrs) || !input.generics.params.is_empty() {

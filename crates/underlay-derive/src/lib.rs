@@ -4,6 +4,7 @@
 //! - [`macro@command`] on an enum makes it a set of commands;
 //! - [`macro@refusal`] on an enum or a struct makes it a way to say no;
 //! - [`macro@row`] on a struct makes it a row of a view;
+//! - [`macro@entity`] on a struct makes it a thing with an id that is stored as it is;
 //! - [`macro@value`] on a struct or an enum makes it plain data that those hold;
 //! - [`macro@snapshot`] on an aggregate lets its state be stored.
 //!
@@ -61,9 +62,11 @@
 //! ```
 
 mod case;
+mod column;
 mod command;
 mod data;
 mod declaration;
+mod entity;
 mod event;
 mod fields;
 mod name;
@@ -137,6 +140,49 @@ pub fn refusal(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn row(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Attribute::Row, arguments, item, row::implement)
+}
+
+/// Makes a struct an entity, which repositories keep: implements `Entity` and `Persistent`.
+///
+/// `#[entity(name = "rate", version = 1)]` gives the stored name, in `a-z`, `0-9` and `_`, and the version of the
+/// shape, from 1. One field is the id, with `#[id]`; its type is an `EntityId`: `String`, `Uuid`, a whole number or a
+/// type of your own. One field is the version it was read at, with `#[version]`; its type is `EntityVersion`. Every
+/// other field is a column, as in [`macro@row`]; `#[column(unique)]` makes its values unique within a tenant, and
+/// indexed.
+///
+/// With `roles("teller", "manager")`, whoever reads or writes it from outside needs one of these roles.
+///
+/// Each column is a constant of the type, in capital letters: `Rate::BASE.eq("EUR").and(Rate::VALUE.gt(Decimal::ONE))`
+/// is a `Specification<Rate>`.
+///
+/// `#[entity(…, of = Rate)]` on `RateRow` makes it the stored shape of `Rate`, which repositories hand out: `RateRow`
+/// is `From<Rate>`, and `Rate` is `TryFrom<RateRow>`. Both stand in one crate.
+///
+/// ```
+/// use underlay_core::{Decimal, Entity, EntityVersion};
+/// use underlay_derive::entity;
+///
+/// #[entity(crate = underlay_core, name = "rate", version = 1)]
+/// struct Rate {
+///     #[id]
+///     id: String,
+///     #[version]
+///     version: EntityVersion,
+///     #[column(indexed)]
+///     base: String,
+///     value: Decimal,
+///     note: Option<String>,
+/// }
+///
+/// let dear = Rate::BASE.eq("EUR").and(Rate::VALUE.gt(Decimal::TEN)).and(Rate::NOTE.is_null());
+/// let columns: Vec<String> = Rate::schema().columns.iter().map(|column| column.name.clone()).collect();
+/// assert_eq!(columns, ["base", "value", "note"]);
+/// dear.condition().validate(&Rate::schema())?;
+/// # Ok::<(), underlay_core::Error>(())
+/// ```
+#[proc_macro_attribute]
+pub fn entity(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Attribute::Entity, arguments, item, entity::implement)
 }
 
 /// Makes a struct or an enum plain data: what events, commands, refusals and states hold.

@@ -43,7 +43,7 @@ pub(crate) fn implement(
 }
 
 /// A number that starts at 1.
-fn from_one<T>(meta: &ParseNestedMeta<'_>, message: &str) -> syn::Result<T>
+pub(crate) fn from_one<T>(meta: &ParseNestedMeta<'_>, message: &str) -> syn::Result<T>
 where
     T: FromStr<Err: Display> + Default + PartialEq,
 {

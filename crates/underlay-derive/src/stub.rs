@@ -19,6 +19,7 @@ pub(crate) fn implement(attribute: Attribute, root: &Root, input: &DeriveInput) 
         Attribute::Command => command(root, ident),
         Attribute::Refusal => refusal(root, ident),
         Attribute::Row => row(root, ident),
+        Attribute::Entity => entity(root, ident),
         // Their derives stand.
         Attribute::Snapshot | Attribute::Value => return TokenStream::new(),
     };
@@ -91,6 +92,29 @@ fn row(root: &Root, ident: &syn::Ident) -> TokenStream {
             fn columns() -> ::std::vec::Vec<#root::Column> { ::core::unreachable!() }
             fn into_values(self) -> #root::RowValues { ::core::unreachable!() }
             fn from_values(values: #root::RowValues) -> ::core::result::Result<Self, &'static str> {
+                ::core::unreachable!()
+            }
+        }
+    }
+}
+
+fn entity(root: &Root, ident: &syn::Ident) -> TokenStream {
+    quote! {
+        impl #root::Entity for #ident {
+            const NAME: &'static str = "";
+            type Id = ::std::string::String;
+            fn schema() -> #root::EntitySchema { ::core::unreachable!() }
+            fn id(&self) -> ::std::string::String { ::core::unreachable!() }
+            fn version(&self) -> #root::EntityVersion { ::core::unreachable!() }
+            fn into_stored(self) -> #root::StoredEntity { ::core::unreachable!() }
+            fn from_stored(stored: #root::StoredEntity) -> ::core::result::Result<Self, #root::Error> {
+                ::core::unreachable!()
+            }
+        }
+        impl #root::Persistent for #ident {
+            type Stored = Self;
+            fn into_entity(self) -> Self { ::core::unreachable!() }
+            fn from_entity(entity: Self) -> ::core::result::Result<Self, #root::Error> {
                 ::core::unreachable!()
             }
         }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::connections::session::{Parameter, Purpose, SessionRole, Statement};
 use crate::error::Failure;
-use crate::log::append::small;
 use crate::log::event_row;
+use crate::log::given::small;
 use crate::log::known::{find_commit, fingerprint};
 use crate::store::PostgresStore;
 

@@ -26,7 +26,7 @@ pub enum Listen {
 /// How a [`PostgresStore`](crate::PostgresStore) is connected.
 #[derive(Clone)]
 pub struct PostgresConfig {
-    /// The schema of the log; the rows of views are in `<schema>_views`.
+    /// The schema of the log; the rows of views are in `<schema>_views`, entities in `<schema>_entities`.
     pub schema: String,
     /// What the names of the roles begin with. Roles belong to the whole server, so two installations
     /// in one server that must not share them take two prefixes.
@@ -290,6 +290,11 @@ impl PostgresConfig {
     /// The schema of the rows of views.
     pub(crate) fn views_schema(&self) -> String {
         format!("{}_views", self.schema)
+    }
+
+    /// The schema of the tables of entities.
+    pub(crate) fn entities_schema(&self) -> String {
+        format!("{}_entities", self.schema)
     }
 
     /// The name of a role.

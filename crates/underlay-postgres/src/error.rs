@@ -1,3 +1,21 @@
+//! What the server says, in the words of the core.
+//!
+//! | SQLSTATE | what it is | error |
+//! |---|---|---|
+//! | ends the session, `08…`, no answer | the connection is lost | of a commit `Uncertain` unless it is found out, of a unit `Unavailable` that says so; others are tried again |
+//! | `40001`, `40P01` | serialization, deadlock | tried again, then `Unavailable` |
+//! | `25006` | the server only reads | another server is looked for, then `Unavailable` |
+//! | `55P03`, `57…`, `58…`, `53…` | locks, stops, the system, a full disk | `Unavailable` |
+//! | `53200`, `53300` | no memory, no connections | `Unavailable`, overloaded |
+//! | `23505` of a unique column of an entity | the value is there | `RuleViolation` |
+//! | `UL007`, `23505` of the key of an entity | the version is another one | `EntityConflict`, `NotFound` |
+//! | `42P01`, `42703` of an entity | nobody prepared it, or not by this definition | `NotFound`, `EntityChanged` |
+//! | `22…`, `23…`, `54…` | the values | `Invalid`, without details of others' rows |
+//! | `42501`, `28…` | a right, a password | `Denied` |
+//! | `XX001`, `XX002`, `UL005` | damage | `Damaged` |
+//! | `3D000` | no such database | `NotFound` |
+//! | all else | a bug of ours or theirs | `Backend` |
+
 use std::time::Duration;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
@@ -23,6 +41,8 @@ pub(crate) mod raised {
     pub(crate) const NO_HEAD: &str = "UL005";
     /// A log without the last event this process has seen.
     pub(crate) const OTHER_LOG: &str = "UL006";
+    /// Rows of which fewer are as expected than a statement must change.
+    pub(crate) const UNEXPECTED_ROWS: &str = "UL007";
 }
 
 /// When to try again where the server is away or full.
@@ -49,6 +69,9 @@ pub(crate) enum Failure {
     /// Every connection that may be had is in use.
     #[error("{0}")]
     Full(String),
+    /// Others changed what it is about, and nothing was stored. By now it may be.
+    #[error("{0}")]
+    Overtaken(String),
     /// An answer in the words of the core.
     #[error("{0}")]
     Answer(Error),
@@ -130,6 +153,7 @@ impl Failure {
             | Self::ReadsOnly(_)
             | Self::NoConnection(_)
             | Self::Full(_)
+            | Self::Overtaken(_)
             | Self::Answer(_) => false,
         }
     }
@@ -154,11 +178,16 @@ impl Failure {
 
     /// Whether the same transaction may succeed when it is run again at once.
     pub(crate) fn is_transient(&self) -> bool {
-        !self.is_lost()
-            && matches!(
-                self.code(),
-                Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
-            )
+        match self {
+            Self::Overtaken(_) => true,
+            _ => {
+                !self.is_lost()
+                    && matches!(
+                        self.code(),
+                        Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
+                    )
+            }
+        }
     }
 
     /// Whether the values are at fault and the server is not.

@@ -25,6 +25,10 @@ impl EventStore for PostgresStore {
         self.0.id
     }
 
+    fn keeps_entities(&self) -> bool {
+        true
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
         self.0.sessions.seen.check()?;

@@ -1,5 +1,5 @@
-//! The PostgreSQL adapter: the log, the outcomes and the rows of views in one database, for any number
-//! of processes.
+//! The PostgreSQL adapter: the log, the outcomes, the rows of views and entities in one database, for any
+//! number of processes.
 //!
 //! [`PostgresStore`] implements the ports for stores. One task per process writes, in group commits of
 //! one call each; a pool of connections reads. Order comes from one locked row: position order is
@@ -30,6 +30,7 @@ mod archive;
 mod checkpoints;
 mod config;
 mod connections;
+mod entities;
 mod error;
 mod event_store;
 mod fault;
@@ -39,9 +40,11 @@ mod migrate;
 mod migrations;
 mod options;
 mod read_models;
+mod rows;
 mod schedules;
 mod snapshots;
 mod store;
+mod units;
 mod views;
 mod work;
 mod work_queue;

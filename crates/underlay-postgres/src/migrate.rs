@@ -110,7 +110,8 @@ pub(crate) async fn verify_complete(link: &Link, config: &PostgresConfig) -> Res
 pub(crate) fn filled(sql: &str, config: &PostgresConfig) -> String {
     let mut sql = sql
         .replace("{schema}", &format!("\"{}\"", config.schema))
-        .replace("{views}", &format!("\"{}\"", config.views_schema()));
+        .replace("{views}", &format!("\"{}\"", config.views_schema()))
+        .replace("{entities}", &format!("\"{}\"", config.entities_schema()));
     for role in ["owner", "append", "writer", "reader", "worker", "app", "switch"] {
         sql = sql.replace(&format!("{{{role}}}"), &config.role(role));
     }

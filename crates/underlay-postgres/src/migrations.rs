@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 17] = [
+pub(crate) const MIGRATIONS: [Migration; 18] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -191,6 +191,15 @@ pub(crate) const MIGRATIONS: [Migration; 17] = [
             include_str!("../migrations/0017_work_scheduler/share_shards.sql"),
             include_str!("../migrations/0017_work_scheduler/share_work.sql"),
             include_str!("../migrations/0017_work_scheduler/rights.sql"),
+        ],
+    },
+    Migration {
+        number: 18,
+        name: "entities",
+        parts: &[
+            include_str!("../migrations/0018_entities/entities.sql"),
+            include_str!("../migrations/0018_entities/expect_rows.sql"),
+            include_str!("../migrations/0018_entities/rights.sql"),
         ],
     },
 ];

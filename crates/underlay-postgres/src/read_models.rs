@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use underlay_core::adapter::Walk;
 use underlay_core::adapter::stored_number;
-use underlay_core::limits::{QUERY_ROWS_SCANNED_MAX, SCAN_BYTES_MAX};
+use underlay_core::limits::SCAN_BYTES_MAX;
 use underlay_core::{
     Checkpoint, Error, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
     RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value,
@@ -14,14 +14,15 @@ use underlay_core::{
 
 use crate::connections::session::{Parameter, Purpose, SessionRole, Statement, Work, send};
 use crate::error::Failure;
-use crate::log::event_row;
+use crate::rows::query::{self, Select};
+use crate::rows::row_table::{not_asked_for, place};
+use crate::rows::values::{Stored, stored};
 use crate::store::{Open, PostgresStore};
 use crate::views::alterations;
 use crate::views::catalogue::{self, Activate, BeginGeneration, CreateView, GiveUp, Revert, Sweep};
-use crate::views::query::{self, Select};
-use crate::views::row_table::{self, RowArrays, Stored, stored};
 use crate::views::view_orders::PutOrder;
 use crate::views::view_stops::{self, SkipEvent};
+use crate::views::view_table::{self, RowArrays};
 
 #[async_trait]
 impl ReadModels for PostgresStore {
@@ -147,7 +148,7 @@ impl ReadModels for PostgresStore {
 
     async fn alterations(&self, table: &ViewTable) -> Result<Vec<String>, Error> {
         let generation = catalogue::stored_generation(table.generation)?;
-        let name = row_table::name(table);
+        let name = view_table::name(table);
         let statements = [
             catalogue::select_position(&table.schema.name, &generation),
             Statement::new(include_str!("sql/select_table_shape.sql"), [(&name as _, Type::TEXT)]),
@@ -198,17 +199,14 @@ impl ReadModels for PostgresStore {
         query.validate(&table.schema)?;
         let walks = query.page_walks();
         let is_exact = walks.first().is_some_and(Walk::is_exact);
+        let rows = view_table::rows(table);
         let selects: Vec<Select> =
-            walks.iter().map(|walk| query::select_page(table, tenant, query, walk)).collect();
+            walks.iter().map(|walk| query::select_page(&rows, tenant, query, walk)).collect();
         let read = |position: Position, found: &[Row]| {
-            // Only where a walk may look at too many rows does it say whether it did.
-            let flag = table.schema.columns.len() + 1;
-            for row in found.iter().filter(|row| row.len() > flag) {
-                if row.try_get(flag)? {
-                    return Ok(None);
-                }
+            if query::is_page_too_broad(found, &rows)? {
+                return Ok(None);
             }
-            let rows = found.iter().map(|row| Ok((row.try_get(0)?, row_table::values(row, table)?)));
+            let rows = found.iter().map(|row| Ok((row.try_get(0)?, view_table::values(row, table)?)));
             let rows = rows.collect::<Result<Vec<(String, RowValues)>, Failure>>()?;
             Ok(Some(RowPage::of(rows, query, &table.schema, position)))
         };
@@ -218,13 +216,10 @@ impl ReadModels for PostgresStore {
     async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
         query.validate(&table.schema)?;
         let walks = query.count_walks();
+        let rows = view_table::rows(table);
         let selects: Vec<Select> =
-            walks.iter().map(|walk| query::select_count(table, tenant, walk)).collect();
-        let read = |_, found: &[Row]| {
-            let row = found.first().ok_or_else(|| Failure::damaged("a count has no row"))?;
-            let looked = event_row::count(row, 1)?;
-            (looked <= QUERY_ROWS_SCANNED_MAX as u64).then(|| event_row::count(row, 0)).transpose()
-        };
+            walks.iter().map(|walk| query::select_count(&rows, tenant, walk)).collect();
+        let read = |_, found: &[Row]| query::counted(found);
         select_rows(self, table, tenant, false, &selects, read).await?.ok_or_else(Error::count_too_broad)
     }
 }
@@ -281,7 +276,7 @@ async fn load_rows(
     let generation = catalogue::stored_generation(table.generation)?;
     let tenants: Vec<&str> = addresses.iter().map(|address| address.tenant.as_str()).collect();
     let keys: Vec<&str> = addresses.iter().map(|address| address.key.as_str()).collect();
-    let select = row_table::select_rows(table);
+    let select = view_table::rows(table).select_rows();
     let statements = [
         catalogue::select_position(&table.schema.name, &generation),
         Statement::new(&select, [(&tenants as _, Type::TEXT_ARRAY), (&keys as _, Type::TEXT_ARRAY)]),
@@ -292,10 +287,8 @@ async fn load_rows(
         catalogue::position(&answers.concat_rows(), table)?;
         let mut rows = vec![None; addresses.len()];
         for row in &found {
-            let place = event_row::count(row, table.schema.columns.len() + 1)?;
-            let place = usize::try_from(place).ok().and_then(|place| rows.get_mut(place.checked_sub(1)?));
-            let place = place.ok_or_else(|| Failure::damaged("a row was found that was not asked for"))?;
-            *place = Some(row_table::values(row, table)?);
+            let place = place(row, table.schema.columns.len() + 1)?;
+            *rows.get_mut(place).ok_or_else(not_asked_for)? = Some(view_table::values(row, table)?);
         }
         Ok(rows)
     };
@@ -322,7 +315,7 @@ async fn scan_rows(
     // No tenant and no key is empty, so all rows are above these.
     let (tenant, key) = after.map_or(("", ""), |after| (after.tenant.as_str(), after.key.as_str()));
     let most = stored_number(limit as u64 + 1);
-    let sql = row_table::scan_rows(table);
+    let sql = view_table::scan_rows(table);
     let page =
         Statement::new(&sql, [(&tenant as _, Type::TEXT), (&key as _, Type::TEXT), (&most as _, Type::INT8)]);
     let before = [catalogue::select_checkpoint(&table.schema.name, &generation)];
@@ -336,9 +329,9 @@ async fn scan_rows(
             // The row after as many as were asked for is the last that comes.
             return Ok(scanned.rows.len() == limit);
         }
-        let (key, values): (String, RowValues) = (row.try_get(0)?, row_table::values(&row, table)?);
+        let (key, values): (String, RowValues) = (row.try_get(0)?, view_table::values(&row, table)?);
         let tenant = TenantId::new(row.try_get::<_, String>(table.schema.columns.len() + 1)?)
-            .map_err(|error| Failure::damaged(format!("a row of {}: {error}", row_table::name(table))))?;
+            .map_err(|error| Failure::damaged(format!("a row of {}: {error}", view_table::name(table))))?;
         let text = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
         *bytes += key.len() + values.iter().map(text).sum::<usize>();
         scanned.rows.push((RowAddress { tenant, key }, Some(values).into()));
@@ -439,8 +432,8 @@ pub(crate) async fn apply_batch(
     ];
     // All of it is sent at once. Where the checkpoint does not move, what follows fails with it.
     let moved = send(client.query_typed(include_str!("sql/move_checkpoint.sql"), &parameters)).await;
-    let upsert = (row_table::upsert_rows(table), changes.upserts.parameters());
-    let delete = (row_table::delete_rows(table), changes.deletes.parameters());
+    let upsert = (view_table::upsert_rows(table), changes.upserts.parameters());
+    let delete = (view_table::delete_rows(table), changes.deletes.parameters());
     let mut written = Vec::new();
     for ((sql, parameters), rows) in [(&upsert, changes.upserts.len()), (&delete, changes.deletes.len())] {
         if rows > 0 {
@@ -468,7 +461,7 @@ async fn patch(
     columns: &[&str],
     rows: &RowArrays<'_>,
 ) -> Result<(), Failure> {
-    let patched = client.query_typed(&row_table::patch_rows(table, columns), &rows.parameters()).await?;
+    let patched = client.query_typed(&view_table::patch_rows(table, columns), &rows.parameters()).await?;
     if patched.len() == rows.len() {
         return Ok(());
     }

@@ -16,6 +16,7 @@ use crate::log::committer::Committer;
 use crate::log::intake::Intake;
 use crate::log::listener::Listener;
 use crate::log::notifier::{Notifier, Untold};
+use crate::units::entity_table::EntityTables;
 
 /// A store in a PostgreSQL database. Clones share it; the last one dropped closes it.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(crate) struct Open {
     pub(crate) untold: Arc<Untold>,
     /// What stamps commits and leases; none leaves it to the server.
     clock: Option<Arc<dyn Clock>>,
+    pub(crate) entity_tables: EntityTables,
     pub(crate) views_schema: String,
     pub(crate) reader_role: String,
     pub(crate) worker_role: String,
@@ -127,6 +129,7 @@ impl Open {
             wakeups,
             untold,
             clock: config.clock.clone(),
+            entity_tables: EntityTables::new(config),
             views_schema: config.views_schema(),
             reader_role: config.role("reader"),
             worker_role: config.role("worker"),

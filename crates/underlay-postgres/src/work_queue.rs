@@ -32,8 +32,8 @@ use uuid::Uuid;
 
 use crate::connections::session::{Parameter, Purpose, SessionRole, Statement};
 use crate::error::{Failure, raised};
-use crate::log::append::small;
 use crate::log::event_row;
+use crate::log::given::small;
 use crate::store::PostgresStore;
 use crate::work::sent::stored_shard;
 use crate::work::settled::{SettledArrays, TermArrays};

@@ -1,3 +1,4 @@
+mod entities;
 mod processes;
 mod schedules;
 mod stored_commands;
@@ -14,6 +15,7 @@ use underlay_core::{
 };
 
 use crate::commands::Commands;
+use crate::entities::EntityKeeper;
 use crate::metrics::{
     CommandMetrics, MeasuredScheduler, MeasuredStore, ScheduleMetrics, SchedulerMetrics, StoreMetrics,
     ViewMetrics, WorkMetrics,
@@ -28,9 +30,9 @@ use crate::traces::Tracer;
 use crate::views::Views;
 use crate::work::{Announcer, Workers};
 use crate::{
-    AsOf, EngineConfig, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding, PastState,
-    QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork, Standings,
-    ViewAnswer, ViewOrder, ViewStanding, ViewState, WorkStandings, WorkerState,
+    AsOf, EngineConfig, EntityStores, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding,
+    PastState, QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork,
+    Standings, ViewAnswer, ViewOrder, ViewStanding, ViewState, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -105,6 +107,15 @@ impl std::fmt::Debug for RowStore {
 /// Stores of rows, by the names that views have for them; see [`View::STORE`](underlay_core::View::STORE).
 pub type RowStores = BTreeMap<String, RowStore>;
 
+/// Stores beside that of the log.
+#[derive(Clone, Debug, Default)]
+pub struct Stores {
+    /// Stores of rows, for the views that name one.
+    pub rows: RowStores,
+    /// Which store has which entities. The store of the log is one of them, where it keeps entities.
+    pub entities: EntityStores,
+}
+
 impl std::fmt::Debug for Ports {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ports").field("store", &self.store.store_id()).finish_non_exhaustive()
@@ -122,6 +133,7 @@ struct Inner {
     commands: Arc<Commands>,
     timetable: Arc<Timetable>,
     views: Arc<Views>,
+    entities: Arc<EntityKeeper>,
     processes: Option<Arc<Processes>>,
     workers: Workers,
     pumps: Arc<Pumps>,
@@ -161,6 +173,20 @@ impl Engine {
         registry: Registry,
         config: EngineConfig,
     ) -> Result<Self, Error> {
+        let stores = Stores { rows: row_stores, entities: EntityStores::default() };
+        Self::with_stores(ports, stores, registry, config)
+    }
+
+    /// The same, with stores of rows and of entities.
+    ///
+    /// # Errors
+    /// As [`Engine::with_row_stores`]; [`Error::Invalid`] where an entity has no store.
+    pub fn with_stores(
+        ports: Ports,
+        stores: Stores,
+        registry: Registry,
+        config: EngineConfig,
+    ) -> Result<Self, Error> {
         registry.validate()?;
         config.validate()?;
         let store_metrics = Arc::<StoreMetrics>::default();
@@ -179,7 +205,9 @@ impl Engine {
         let tracer = Tracer::new(&config.traces, &ports.clock);
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
-        let views = Arc::new(Views::new(&ports, &recent_log, row_stores, &registry, &config)?);
+        let views = Arc::new(Views::new(&ports, &recent_log, stores.rows, &registry, &config)?);
+        let entities =
+            Arc::new(EntityKeeper::new(&registry, &stores.entities, ports.store.keeps_entities())?);
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &recent_log, &registry, &config)?;
         let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?
@@ -193,6 +221,7 @@ impl Engine {
             commands,
             timetable,
             views,
+            entities,
             processes,
             workers,
             pumps,

@@ -7,6 +7,7 @@ mod browse;
 mod commands;
 mod config;
 mod engine;
+mod entities;
 mod known;
 mod metrics;
 mod options;
@@ -29,7 +30,10 @@ pub use commands::{
     check_command_key,
 };
 pub use config::{EngineConfig, OnViewChange};
-pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, WorkPorts};
+pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, Stores, WorkPorts};
+pub use entities::{
+    ByQuery, EntityStore, EntityStores, IdOf, Page, Repositories, Repository, StoredRepository, UnitOfWork,
+};
 pub use metrics::{Counter, Exposition, Family, Histogram, Kind, Lags, Samples};
 pub use overview::{
     LetterChoice, LetterCount, LetterOrder, LettersSettled, ListedWork, ListedWorkPage, Overview,

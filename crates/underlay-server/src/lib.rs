@@ -31,7 +31,7 @@ mod watched;
 // What every room speaks of, by its own name.
 use api::request::{parameters, path, request_body, request_headers};
 use api::{
-    admin, answer, command_status, commands, deferral, events, page, problem, streams, view_orders,
+    admin, answer, command_status, commands, deferral, entities, events, page, problem, streams, view_orders,
     view_query, views,
 };
 use edge::{budget, health, host};

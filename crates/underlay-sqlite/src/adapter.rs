@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use underlay_core::Error;
 use underlay_core::adapter::{Adapter, Backend, Close, Migrations, OptionValues};
@@ -45,7 +47,8 @@ impl SqliteStore {
     /// Every port of the store, and what closes it.
     #[must_use]
     pub fn backend(&self) -> Backend {
-        Backend { clock: Some(self.0.clock.clone()), ..Backend::of(self.clone()) }
+        let backend = Backend::of(self.clone()).with_entities(Arc::new(self.clone()));
+        Backend { clock: Some(self.0.clock.clone()), ..backend }
     }
 }
 

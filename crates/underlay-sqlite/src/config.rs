@@ -22,7 +22,8 @@ pub struct SqliteConfig {
     pub query_limits: ReadLimits,
     /// How long a query may run before SQLite ends it.
     pub query_timeout: Duration,
-    /// Bounds of the queue of commits and of a group commit.
+    /// Bounds of the queue of commits and of a group commit. Units of entities have a queue of their own, with the
+    /// same bounds.
     pub limits: BatchLimits,
     /// Writes beside commits that may wait, of views, work and leases; further ones wait outside.
     pub view_writes_max: usize,

@@ -1,7 +1,22 @@
+//! What SQLite and the system say, and what it is answered as. This is the one place where it is translated.
+//!
+//! | SQLite says | a read is answered | a write is answered | the writer |
+//! |---|---|---|---|
+//! | `BUSY`, `LOCKED` | `Unavailable` | `Unavailable` | goes on |
+//! | `FULL`, `NOMEM`, `IOERR`, `CANTOPEN` | `Unavailable` | `Unavailable` | opens the file again |
+//! | `READONLY`, `PERM` | `Backend` | `Unavailable` | opens the file again |
+//! | `CORRUPT`, `NOTADB` | `Damaged` | `Damaged` | opens the file again |
+//! | `CONSTRAINT`, `TOOBIG` | `Backend` | fails one commit or one unit | goes on |
+//! | `INTERRUPT`, of a query | as its deadline says | - | - |
+//! | anything else | `Backend` | `Unavailable` | opens the file again |
+//!
+//! Of entities, a `CONSTRAINT` that is about a unique value is `RuleViolation`. What says that the table is not the one
+//! that a schema speaks of is told by the catalogue of entities.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use underlay_core::Error;
 use underlay_core::adapter::Injected;
 
@@ -67,8 +82,15 @@ impl Failure {
     }
 
     fn code(&self) -> Option<ErrorCode> {
+        self.told_by_sqlite().map(|error| error.code)
+    }
+
+    /// What SQLite said, of a statement that was run or one that was only read.
+    fn told_by_sqlite(&self) -> Option<&ffi::Error> {
         match self {
-            Self::Sqlite(error) => error.sqlite_error_code(),
+            Self::Sqlite(
+                rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. },
+            ) => Some(error),
             _ => None,
         }
     }
@@ -88,6 +110,16 @@ impl Failure {
         matches!(self.code(), Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig))
     }
 
+    /// Whether a value is there twice that may be there once.
+    pub(crate) fn is_not_unique(&self) -> bool {
+        self.told_by_sqlite().is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_UNIQUE)
+    }
+
+    /// Whether a statement does not fit the table it is about: it or a part of it is not there, or has another rule.
+    pub(crate) fn is_of_the_shape(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation))
+    }
+
     /// Whether a stored value is not what it must be, while the file can be read.
     fn is_misfit(&self) -> bool {
         use rusqlite::Error::{
@@ -102,6 +134,11 @@ impl Failure {
                     | Utf8Error(..)
             )
         )
+    }
+
+    /// Whether what is in the file is no database any more.
+    fn is_damage(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
     }
 
     /// Whether the file or the system is at fault, so that the next write would fail too.
@@ -126,7 +163,7 @@ impl Failure {
     pub(crate) fn nothing_stored(&self) -> Error {
         match self {
             Self::Answer(Error::Damaged(text)) => Error::Damaged(text.clone()),
-            _ if self.code() == Some(ErrorCode::DatabaseCorrupt) => Error::Damaged(self.to_string()),
+            _ if self.is_damage() => Error::Damaged(self.to_string()),
             _ if self.is_busy() => {
                 Error::unavailable("another process holds the SQLite file (busy_timeout was reached)")
             }
@@ -151,9 +188,7 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match (failure.code(), failure) {
             (_, Failure::Answer(error) | Failure::Poison(error)) => error,
-            (Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase), failure) => {
-                Self::Damaged(failure.to_string())
-            }
+            (_, failure) if failure.is_damage() => Self::Damaged(failure.to_string()),
             (
                 Some(
                     ErrorCode::DatabaseBusy
@@ -173,19 +208,68 @@ impl From<Failure> for Error {
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::ffi;
-
     use super::*;
+
+    fn failure(code: i32) -> Failure {
+        Failure::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None))
+    }
+
+    fn kind(error: &Error) -> &'static str {
+        match error {
+            Error::Unavailable { .. } => "Unavailable",
+            Error::Damaged(_) => "Damaged",
+            Error::Backend { .. } => "Backend",
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whatever_sqlite_says_is_answered_as_the_table_says() {
+        const UNAVAILABLE: &str = "Unavailable";
+        for (codes, read, write, reopened) in [
+            (
+                &[ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_LOCKED][..],
+                UNAVAILABLE,
+                UNAVAILABLE,
+                false,
+            ),
+            (
+                &[
+                    ffi::SQLITE_FULL,
+                    ffi::SQLITE_NOMEM,
+                    ffi::SQLITE_IOERR,
+                    ffi::SQLITE_IOERR_FSYNC,
+                    ffi::SQLITE_CANTOPEN,
+                ],
+                UNAVAILABLE,
+                UNAVAILABLE,
+                true,
+            ),
+            (&[ffi::SQLITE_READONLY, ffi::SQLITE_PERM, ffi::SQLITE_ERROR], "Backend", UNAVAILABLE, true),
+            (&[ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB], "Damaged", "Damaged", true),
+        ] {
+            for code in codes {
+                assert_eq!(kind(&failure(*code).reading()), read, "a read: {code}");
+                assert_eq!(kind(&failure(*code).nothing_stored()), write, "a write: {code}");
+                assert_eq!(failure(*code).is_of_the_file(), reopened, "{code}");
+                assert!(!failure(*code).is_poison(), "{code}");
+            }
+        }
+        for code in [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_CHECK, ffi::SQLITE_TOOBIG] {
+            assert_eq!(kind(&failure(code).reading()), "Backend", "{code}");
+            assert!(failure(code).is_poison() && !failure(code).is_of_the_file(), "{code}");
+            assert_eq!(failure(code).is_not_unique(), code == ffi::SQLITE_CONSTRAINT_UNIQUE, "{code}");
+        }
+        assert!(failure(ffi::SQLITE_INTERRUPT).is_interrupted());
+    }
 
     #[test]
     fn a_read_that_the_system_refuses_is_tried_again_and_damage_is_not() {
-        let reading =
-            |code| Failure::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)).reading();
         for code in [ffi::SQLITE_CANTOPEN, ffi::SQLITE_IOERR, ffi::SQLITE_FULL, ffi::SQLITE_BUSY] {
-            assert!(reading(code).is_retryable(), "{code}");
+            assert!(failure(code).reading().is_retryable(), "{code}");
         }
         for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_ERROR] {
-            assert!(!reading(code).is_retryable(), "{code}");
+            assert!(!failure(code).reading().is_retryable(), "{code}");
         }
     }
 }

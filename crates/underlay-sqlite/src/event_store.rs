@@ -22,6 +22,10 @@ impl EventStore for SqliteStore {
         self.0.id
     }
 
+    fn keeps_entities(&self) -> bool {
+        true
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
         let ticket = self.0.intake.unanswered.enter(tenant.clone(), commit.id);

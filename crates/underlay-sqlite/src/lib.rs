@@ -1,7 +1,8 @@
-//! The SQLite adapter: the log, the outcomes, the work that follows from them and the rows of views in one file.
+//! The SQLite adapter: the log, the outcomes, the work that follows from them, the rows of views and entities in one
+//! file.
 //!
 //! [`SqliteStore`] implements [`EventStore`](underlay_core::EventStore),
-//! [`ReadModels`](underlay_core::ReadModels), [`Wakeups`](underlay_core::Wakeups),
+//! [`ReadModels`](underlay_core::ReadModels), [`Entities`](underlay_core::Entities), [`Wakeups`](underlay_core::Wakeups),
 //! [`Snapshots`](underlay_core::Snapshots), [`Archive`](underlay_core::Archive),
 //! [`Retention`](underlay_core::Retention), [`WorkQueue`](underlay_core::WorkQueue),
 //! [`Schedules`](underlay_core::Schedules) and [`Checkpoints`](underlay_core::Checkpoints). One thread writes, in group commits; a pool of connections
@@ -27,6 +28,7 @@ mod archive;
 mod checkpoints;
 mod config;
 mod connections;
+mod entities;
 mod error;
 mod event_store;
 mod fault;
@@ -38,6 +40,7 @@ mod options;
 #[cfg(test)]
 mod plans;
 mod read_models;
+mod rows;
 mod schedules;
 mod snapshots;
 mod store;

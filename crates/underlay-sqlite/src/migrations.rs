@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 6] = [
+pub(crate) const MIGRATIONS: [Migration; 7] = [
     Migration {
         number: 1,
         name: "tables",
@@ -61,5 +61,10 @@ pub(crate) const MIGRATIONS: [Migration; 6] = [
             include_str!("../migrations/0006_work_scheduler/workers.sql"),
             include_str!("../migrations/0006_work_scheduler/work_scheduler.sql"),
         ],
+    },
+    Migration {
+        number: 7,
+        name: "entities",
+        parts: &[include_str!("../migrations/0007_entities/entities.sql")],
     },
 ];

@@ -1,19 +1,20 @@
 use async_trait::async_trait;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Row};
 use underlay_core::adapter::{Walk, stored_number};
-use underlay_core::limits::{QUERY_ROWS_SCANNED_MAX, SCAN_BYTES_MAX};
+use underlay_core::limits::SCAN_BYTES_MAX;
 use underlay_core::{
-    Checkpoint, Error, Filter, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress,
-    RowChange, RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp,
-    Value, ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
+    Checkpoint, Error, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
+    RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value,
+    ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
 };
 
 use crate::error::Failure;
 use crate::leases;
 use crate::log::intake::Flush;
+use crate::rows::row_table::{self, RowTable};
+use crate::rows::{alterations, pages};
 use crate::store::SqliteStore;
-use crate::views::row_table::{self, Stored};
-use crate::views::{alterations, catalogue, query, view_orders, view_stops};
+use crate::views::{catalogue, view_orders, view_stops};
 
 #[async_trait]
 impl ReadModels for SqliteStore {
@@ -140,7 +141,7 @@ impl ReadModels for SqliteStore {
         let find = move |connection: &Connection| {
             // Where there is no such generation the catalogue says so.
             catalogue::checkpoint(connection, &table)?;
-            alterations::find(connection, &table)
+            alterations::find(connection, &RowTable::of_view(&table))
         };
         self.0.readers.read_at_one_moment(None, find).await
     }
@@ -181,12 +182,7 @@ impl ReadModels for SqliteStore {
         let read = move |connection: &Connection| {
             // Where there is no such table the catalogue says so.
             catalogue::checkpoint(connection, &table)?;
-            for walk in query.count_walks() {
-                if let Some(count) = count_passing(connection, &table, &owner, &walk, &walk.tests)? {
-                    return Ok(count);
-                }
-            }
-            Err(Failure::Answer(Error::count_too_broad()))
+            pages::count(connection, &RowTable::of_view(&table), &owner, &query)
         };
         self.0.readers.query(tenant, false, read).await
     }
@@ -212,22 +208,25 @@ fn apply_batch(
 }
 
 fn write_rows(connection: &Connection, table: &ViewTable, changes: &[RowChange]) -> Result<(), Failure> {
-    let mut upsert = connection.prepare_cached(&row_table::upsert_row(table))?;
-    let mut delete = connection.prepare_cached(&row_table::delete_row(table))?;
+    let table = RowTable::of_view(table);
+    let mut upsert = connection.prepare_cached(&table.upsert_row())?;
+    let mut delete = connection.prepare_cached(&table.delete_row())?;
     for change in changes {
+        let RowAddress { tenant, key } = change.address();
         match change {
-            RowChange::Upsert(address, values) => {
-                row_table::change_row(&mut upsert, address, values)?;
+            RowChange::Upsert(_, values) => {
+                row_table::change_row(&mut upsert, tenant, key, values)?;
             }
-            RowChange::Patch(address, patch) => {
-                let mut statement = connection.prepare_cached(&row_table::patch_row(table, patch))?;
+            RowChange::Patch(_, patch) => {
+                let columns = patch.iter().map(|(column, _)| column.as_str());
+                let mut statement = connection.prepare_cached(&table.update_row(columns))?;
                 let values = patch.iter().map(|(_, value)| value);
-                if row_table::change_row(&mut statement, address, values)? == 0 {
-                    return Err(Failure::Answer(Error::NotFound(format!("row {:?}", address.key))));
+                if row_table::change_row(&mut statement, tenant, key, values)? == 0 {
+                    return Err(Failure::Answer(Error::NotFound(format!("row {key:?}"))));
                 }
             }
-            RowChange::Delete(address) => {
-                row_table::change_row(&mut delete, address, [])?;
+            RowChange::Delete(_) => {
+                row_table::change_row(&mut delete, tenant, key, [])?;
             }
         }
     }
@@ -241,10 +240,11 @@ fn load_rows(
 ) -> Result<Vec<Option<RowValues>>, Failure> {
     // Where there is no such table the catalogue says so.
     catalogue::checkpoint(connection, table)?;
-    let mut select = connection.prepare_cached(&row_table::select_row(table))?;
+    let table = RowTable::of_view(table);
+    let mut select = connection.prepare_cached(&table.select_row())?;
     let mut load = |address: &RowAddress| {
         let mut rows = select.query((address.tenant.as_str(), address.key.as_str()))?;
-        rows.next()?.map(|row| row_table::values(row, table)).transpose()
+        rows.next()?.map(|row| row_values(row, &table)).transpose()
     };
     addresses.iter().map(&mut load).collect()
 }
@@ -256,7 +256,8 @@ fn scan_rows(
     limit: usize,
 ) -> Result<ScannedRows, Failure> {
     let checkpoint = catalogue::checkpoint(connection, table)?;
-    let mut select = connection.prepare_cached(&row_table::scan_rows(table))?;
+    let table = RowTable::of_view(table);
+    let mut select = connection.prepare_cached(&table.scan_rows())?;
     // No tenant and no key is empty, so all rows are above these.
     let (tenant, key) = after.map_or(("", ""), |after| (after.tenant.as_str(), after.key.as_str()));
     let mut found = select.query((tenant, key, stored_number(limit as u64 + 1)))?;
@@ -266,11 +267,10 @@ fn scan_rows(
             more = true;
             break;
         }
-        let key: String = row.get(0).map_err(|error| Failure::from(error).within(row_table::name(table)))?;
-        let values = row_table::values(row, table)?;
-        let tenant: String = row.get(table.schema.columns.len() + 1)?;
+        let (key, values) = keyed_row(row, &table)?;
+        let tenant: String = row.get(table.width())?;
         let tenant = TenantId::new(tenant)
-            .map_err(|error| Failure::damaged(format!("a row of {}: {error}", row_table::name(table))))?;
+            .map_err(|error| Failure::damaged(format!("a row of {}: {error}", table.name())))?;
         bytes += key.len() + text_bytes(&values);
         rows.push((RowAddress { tenant, key }, Some(values).into()));
     }
@@ -281,23 +281,16 @@ fn text_bytes(values: &[Value]) -> usize {
     values.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum()
 }
 
-/// How many rows between the bounds of a walk pass the tests; `None` where there are too many to look at.
-fn count_passing(
-    connection: &Connection,
-    table: &ViewTable,
-    tenant: &TenantId,
-    walk: &Walk<'_>,
-    tests: &[&Filter],
-) -> Result<Option<u64>, Failure> {
-    let select = query::select_passing(table, tenant, walk, tests);
-    let mut statement = connection.prepare_cached(&select.sql)?;
-    let mut found = statement.query(params_from_iter(select.values.iter().map(Stored)))?;
-    let (mut looked, mut passed) = (0, 0);
-    while let Some(row) = found.next()? {
-        looked += 1;
-        passed += u64::from(row.get::<_, bool>(0)?);
-    }
-    Ok((looked <= QUERY_ROWS_SCANNED_MAX).then_some(passed))
+/// Reads the key and the values of a row.
+fn keyed_row(row: &Row<'_>, table: &RowTable<'_>) -> Result<(String, RowValues), Failure> {
+    let key = row.get(0).map_err(|error| Failure::from(error).within(table.name()))?;
+    Ok((key, row_values(row, table)?))
+}
+
+/// Reads the values of a row.
+fn row_values(row: &Row<'_>, table: &RowTable<'_>) -> Result<RowValues, Failure> {
+    row_table::values(row, table.schema)
+        .map_err(|failure| failure.within(format_args!("a row in {}", table.name())))
 }
 
 fn row_page(
@@ -307,43 +300,7 @@ fn row_page(
     query: &Query,
 ) -> Result<RowPage, Failure> {
     let position = catalogue::checkpoint(connection, table)?.position;
-    for walk in query.page_walks() {
-        let Some(rows) = walk_page(connection, table, tenant, query, &walk)? else { continue };
-        return Ok(RowPage::of(rows, query, &table.schema, position));
-    }
-    Err(Failure::Answer(Error::page_too_broad()))
-}
-
-/// The rows of a page, and one more where another page follows; `None` where the walk looks at more rows
-/// than it may.
-fn walk_page(
-    connection: &Connection,
-    table: &ViewTable,
-    tenant: &TenantId,
-    query: &Query,
-    walk: &Walk<'_>,
-) -> Result<Option<Vec<(String, RowValues)>>, Failure> {
-    // What sorts takes all between its bounds; the index alone says how many that are.
-    if !walk.ordered && count_passing(connection, table, tenant, walk, &[])?.is_none() {
-        return Ok(None);
-    }
-    let select = query::select_page(table, tenant, query, walk);
-    let mut statement = connection.prepare_cached(&select.sql)?;
-    let mut found = statement.query(params_from_iter(select.values.iter().map(Stored)))?;
-    let tested = walk.ordered && !walk.tests.is_empty();
-    let mut rows = Vec::new();
-    let mut looked = 0;
-    while rows.len() <= query.limit
-        && let Some(row) = found.next()?
-    {
-        looked += 1;
-        if tested && looked > QUERY_ROWS_SCANNED_MAX {
-            return Ok(None);
-        }
-        if !tested || row.get::<_, bool>(table.schema.columns.len() + 1)? {
-            let key = row.get(0).map_err(|error| Failure::from(error).within(row_table::name(table)))?;
-            rows.push((key, row_table::values(row, table)?));
-        }
-    }
-    Ok(Some(rows))
+    let rows = RowTable::of_view(table);
+    let found = pages::page(connection, &rows, tenant, query, |row| keyed_row(row, &rows))?;
+    Ok(RowPage::of(found, query, &table.schema, position))
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Archive, Checkpoints, Email, Error, EventBus, EventStore, Leases, Mail, Mailbox, ManualClock, ReadModels,
-    Retention, Scheduler, Schedules, Snapshots, WorkQueue,
+    Archive, Cache, Checkpoints, Email, Entities, EntitySchema, Error, EventBus, EventStore, Leases, Mail,
+    Mailbox, ManualClock, ReadModels, Retention, Scheduler, Schedules, Snapshots, TenantId, WorkQueue,
 };
 
 /// Opens an adapter for a conformance case. Every case gets a fixture of its own.
@@ -31,6 +31,43 @@ pub trait EventStoreFixture: Fixture {
 pub trait ReadModelsFixture: Fixture {
     /// A handle to the read models.
     fn read_models(&self) -> Arc<dyn ReadModels>;
+}
+
+/// A fixture of entities.
+pub trait EntitiesFixture: Fixture {
+    /// A handle to the entities, as one more process has it: where the store allows it, with connections of its own.
+    fn entities(&self) -> Arc<dyn Entities>;
+
+    /// The log that keeps these entities with its commits; none where they are kept beside a log, or without one.
+    fn log_of_entities(&self) -> Option<Arc<dyn EventStore>>;
+
+    /// Whether the store keeps the definitions of its entities. One behind an API of others keeps none, and what is
+    /// said of other definitions does not hold there.
+    fn keeps_definitions(&self) -> bool {
+        true
+    }
+
+    /// Damages what is stored of an entity in a column, past the port; false where the store lets nobody do that. Each
+    /// store lets at least one kind happen to one of its columns.
+    fn damage(
+        &self,
+        schema: &EntitySchema,
+        tenant: &TenantId,
+        id: &str,
+        column: &str,
+        damage: Damage,
+    ) -> impl Future<Output = bool> + Send;
+}
+
+/// What happened to a stored entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The column is not there any more, or is empty where it must not be.
+    Missing,
+    /// The column holds something that is none of its type: a text that is no number, a time past the range of times.
+    OtherType,
+    /// A column is there that the schema does not have; it has the name that is given.
+    Unknown,
 }
 
 /// A fixture of stored states.
@@ -97,6 +134,19 @@ pub enum MailAnswer {
     RefusedForGood,
     /// It is refused for now.
     RefusedForNow,
+}
+
+/// A fixture of a cache.
+pub trait CacheFixture: Fixture {
+    /// A handle to the cache, as one more process has it: where the adapter allows it, with connections of its own.
+    fn cache(&self) -> Arc<dyn Cache>;
+
+    /// Lets time pass on the clock that values run out by.
+    fn pass(&self, time: Duration) -> impl Future<Output = ()> + Send;
+
+    /// Lets the server of the cache go away, or come back with what it had. False where it cannot go away; then nothing
+    /// has changed.
+    fn set_away(&mut self, away: bool) -> impl Future<Output = bool> + Send;
 }
 
 /// A fixture of an event bus.

@@ -1,8 +1,8 @@
 //! What tests of Underlay are made of.
 //!
 //! - **Conformance suites**: [`conformance!`] turns the contract of a port into one test per sentence,
-//!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`snapshots`],
-//!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`], [`scheduler`], [`checkpoints`] and [`mail`]
+//!   run on the adapter a [`Fixture`] opens. [`event_store`], [`read_models`], [`entities`], [`snapshots`],
+//!   [`leases`], [`archive`], [`retention`], [`work_queue`], [`schedules`], [`scheduler`], [`checkpoints`], [`cache`] and [`mail`]
 //!   hold the cases.
 //! - **The model** (feature `model`): random operations on a store, compared with plain collections.
 //! - **Fixtures**: [`MemoryFixture`] and [`TimedMemoryFixture`] for the adapters in memory; a store of your own
@@ -22,9 +22,12 @@
 )]
 
 pub mod archive;
+pub mod cache;
 mod case;
 pub mod checkpoints;
 mod concurrent;
+mod dice;
+pub mod entities;
 pub mod event_bus;
 pub mod event_store;
 mod fails_once;
@@ -35,6 +38,7 @@ pub mod mail;
 mod memory;
 #[cfg(feature = "model")]
 pub mod model;
+mod naive;
 mod over;
 mod process_scenario;
 pub mod read_models;
@@ -50,12 +54,14 @@ pub mod work_queue;
 pub use case::Case;
 pub use fails_once::{FailsOnce, Troubles};
 pub use fixture::{
-    ArchiveFixture, ArrivedMail, CheckpointsFixture, EventBusFixture, EventStoreFixture, Fixture,
-    LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture, SchedulerFixture,
-    SchedulesFixture, ServingProcess, Skip, SnapshotsFixture, WorkQueueFixture,
+    ArchiveFixture, ArrivedMail, CacheFixture, CheckpointsFixture, Damage, EntitiesFixture, EventBusFixture,
+    EventStoreFixture, Fixture, LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture,
+    SchedulerFixture, SchedulesFixture, ServingProcess, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 pub use flaky::{Flaky, ScriptedCall, Stored};
-pub use memory::{MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture};
+pub use memory::{
+    MemoryCacheFixture, MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture,
+};
 pub use over::{
     Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
     SchedulesLayer, WorkCall, WorkQueueLayer,
@@ -72,8 +78,8 @@ pub mod private {
 
 /// Turns the contract of a port into tests: one `#[test]` per sentence, named after its case.
 ///
-/// The first argument names the port: `event_store`, `read_models`, `snapshots`, `leases`, `archive`,
-/// `retention`, `work_queue`, `schedules`, `scheduler`, `checkpoints`, `event_bus` or `mail`. The second is the [`Fixture`] that
+/// The first argument names the port: `event_store`, `read_models`, `entities`, `snapshots`, `leases`, `archive`,
+/// `retention`, `work_queue`, `schedules`, `scheduler`, `checkpoints`, `cache`, `event_bus` or `mail`. The second is the [`Fixture`] that
 /// opens the adapter. A module of its own keeps the tests of
 /// several fixtures apart.
 ///
@@ -112,6 +118,9 @@ macro_rules! conformance {
     (read_models, $fixture:ty) => {
         $crate::read_models_cases! { conformance_tests [$fixture] }
     };
+    (entities, $fixture:ty) => {
+        $crate::entities_cases! { conformance_tests [$fixture] }
+    };
     (snapshots, $fixture:ty) => {
         $crate::snapshots_cases! { conformance_tests [$fixture] }
     };
@@ -138,6 +147,9 @@ macro_rules! conformance {
     };
     (schedules, $fixture:ty) => {
         $crate::schedules_cases! { conformance_tests [$fixture] }
+    };
+    (cache, $fixture:ty) => {
+        $crate::cache_cases! { conformance_tests [$fixture] }
     };
     (checkpoints, $fixture:ty) => {
         $crate::checkpoints_cases! { conformance_tests [$fixture] }

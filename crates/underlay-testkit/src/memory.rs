@@ -2,18 +2,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::memory::{
-    MemoryCheckpoints, MemoryEventStore, MemoryLeases, MemoryMail, MemoryReadModels, MemoryScheduler,
-    MemorySchedules, MemorySnapshots, SentMail,
+    MemoryCache, MemoryCheckpoints, MemoryEntities, MemoryEventStore, MemoryLeases, MemoryMail,
+    MemoryReadModels, MemoryScheduler, MemorySchedules, MemorySnapshots, SentMail,
 };
 use underlay_core::{
-    Archive, Checkpoints, Clock, EventStore, Leases, Mail, MailError, Mailbox, ManualClock, ReadModels,
-    Retention, Scheduler, Schedules, Snapshots, SystemClock, WorkQueue,
+    Archive, Cache, Checkpoints, Clock, Column, ColumnType, Entities, EntityChange, EntitySchema, EventStore,
+    Leases, Mail, MailError, Mailbox, ManualClock, ReadModels, Retention, Scheduler, Schedules, Snapshots,
+    StoredEntity, SystemClock, TenantId, Value, WorkQueue,
 };
 
 use crate::{
-    ArchiveFixture, ArrivedMail, CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, MailAnswer,
-    MailFixture, ReadModelsFixture, RetentionFixture, SchedulerFixture, SchedulesFixture, Skip,
-    SnapshotsFixture, WorkQueueFixture,
+    ArchiveFixture, ArrivedMail, CacheFixture, CheckpointsFixture, Damage, EntitiesFixture,
+    EventStoreFixture, Fixture, LeasesFixture, MailAnswer, MailFixture, ReadModelsFixture, RetentionFixture,
+    SchedulerFixture, SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 
 /// Opens the adapters in memory.
@@ -25,6 +26,8 @@ pub struct MemoryFixture {
     pub views: MemoryReadModels,
     /// The stored states.
     pub snapshots: MemorySnapshots,
+    /// The entities. `events` keeps none of them.
+    pub entities: MemoryEntities,
 }
 
 impl MemoryFixture {
@@ -54,6 +57,57 @@ impl EventStoreFixture for MemoryFixture {
 impl ReadModelsFixture for MemoryFixture {
     fn read_models(&self) -> Arc<dyn ReadModels> {
         Arc::new(self.views.clone())
+    }
+}
+
+impl EntitiesFixture for MemoryFixture {
+    fn entities(&self) -> Arc<dyn Entities> {
+        Arc::new(self.entities.clone())
+    }
+
+    fn log_of_entities(&self) -> Option<Arc<dyn EventStore>> {
+        Some(Arc::new(self.events.clone().with_entities(self.entities.clone())))
+    }
+
+    /// Writes the entity by a schema that is none of its own.
+    async fn damage(
+        &self,
+        schema: &EntitySchema,
+        tenant: &TenantId,
+        id: &str,
+        column: &str,
+        damage: Damage,
+    ) -> bool {
+        let stored =
+            self.entities.load(schema, tenant, &[id.to_owned()]).await.expect("it can be read until now");
+        let StoredEntity { version, mut values, .. } =
+            stored.into_iter().flatten().next().expect("it is there");
+        let mut forged = schema.clone();
+        let at = forged.column_at(column);
+        match (damage, at) {
+            (Damage::Missing, Some(at)) => {
+                forged.columns.remove(at);
+                values.remove(at);
+            }
+            (Damage::OtherType, Some(at)) => {
+                let other = match forged.columns[at].column_type {
+                    ColumnType::Boolean => Value::Integer(2),
+                    _ => Value::Boolean(true),
+                };
+                forged.columns[at].column_type = other.column_type().expect("it is not empty");
+                values[at] = other;
+            }
+            (_, _) => {
+                let name = column.to_owned();
+                let unknown =
+                    Column { name, column_type: ColumnType::Boolean, nullable: false, indexed: false };
+                forged.columns.push(unknown);
+                values.push(Value::Boolean(true));
+            }
+        }
+        let change = EntityChange::update(Arc::new(forged), id, version, values);
+        self.entities.apply(tenant, vec![change]).await.expect("the damage is done");
+        true
     }
 }
 
@@ -224,5 +278,45 @@ impl Fixture for MemorySchedulerFixture {
 impl SchedulerFixture for MemorySchedulerFixture {
     fn scheduler(&self) -> Arc<dyn Scheduler> {
         Arc::new(self.scheduler.clone())
+    }
+}
+
+/// Opens the cache in memory under a clock that is moved by hand.
+#[derive(Clone, Debug)]
+pub struct MemoryCacheFixture {
+    /// The clock that values run out by.
+    pub clock: Arc<ManualClock>,
+    /// The cache.
+    pub cache: MemoryCache,
+}
+
+impl Default for MemoryCacheFixture {
+    fn default() -> Self {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        Self { cache: MemoryCache::new(clock.clone()), clock }
+    }
+}
+
+impl Fixture for MemoryCacheFixture {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self::default())
+    }
+
+    async fn reopen(self) -> Self {
+        self
+    }
+}
+
+impl CacheFixture for MemoryCacheFixture {
+    fn cache(&self) -> Arc<dyn Cache> {
+        Arc::new(self.cache.clone())
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    async fn set_away(&mut self, _: bool) -> bool {
+        false
     }
 }

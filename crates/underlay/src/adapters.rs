@@ -7,10 +7,13 @@ use underlay_core::memory::MemoryAdapter;
 use crate::suggestion::nearest;
 
 /// The schemes that adapters of this project have, each with the feature that builds it in.
-const FEATURES: [(&str, &str, &str); 3] = [
+const FEATURES: [(&str, &str, &str); 6] = [
     ("sqlite", "sqlite", "sqlite:PATH"),
     ("postgres", "postgres", "postgres://USER@HOST/DATABASE"),
     ("postgresql", "postgres", "postgres://USER@HOST/DATABASE"),
+    ("mongodb", "mongodb", "mongodb://USER@HOST/DATABASE"),
+    ("redis", "redis", "redis://HOST:PORT"),
+    ("rediss", "redis", "redis://HOST:PORT"),
 ];
 
 /// The kinds of store an address can name, by its scheme: those that are built in, and those that a program
@@ -36,6 +39,10 @@ impl Default for Adapters {
             Arc::new(underlay_sqlite::SqliteAdapter::default()),
             #[cfg(feature = "postgres")]
             Arc::new(underlay_postgres::PostgresAdapter::default()),
+            #[cfg(feature = "mongodb")]
+            Arc::new(underlay_mongodb::MongoAdapter::default()),
+            #[cfg(feature = "redis")]
+            Arc::new(underlay_redis::RedisAdapter::default()),
             Arc::new(MemoryAdapter::default()),
         ];
         Self(Vec::from(built_in))
@@ -173,6 +180,21 @@ mod tests {
         let told = refused("host=h password=secret");
         assert!(told.contains("sqlite:ledger.db") && !told.contains("secret"), "{told}");
         assert!(refused("memroy:").contains("did you mean memory?"), "{}", refused("memroy:"));
+    }
+
+    #[cfg(not(feature = "mongodb"))]
+    #[test]
+    fn a_kind_that_was_not_built_in_is_told_with_its_feature() {
+        let told = refused("mongodb://me:secret@h/d");
+        assert!(told.contains("--features mongodb") && !told.contains("secret"), "{told}");
+    }
+
+    #[cfg(feature = "mongodb")]
+    #[test]
+    fn mongodb_has_a_row_and_its_options_a_section() {
+        let adapters = Adapters::default();
+        assert_eq!(adapters.of("mongodb://me:secret@h/d").map(Adapter::name).ok(), Some("mongodb"));
+        assert_eq!(adapters.shown("mongodb://me:secret@h/d"), "mongodb://me:***@h/d");
     }
 
     #[test]

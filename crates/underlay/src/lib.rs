@@ -12,6 +12,7 @@ mod adapters;
 pub mod archive_file;
 mod cli;
 mod config;
+mod entities;
 pub mod events_lock;
 mod exit;
 mod links;
@@ -35,19 +36,20 @@ pub use store::Store;
 pub use underlay_core as core;
 pub use underlay_core::{
     Actor, Aggregate, BusSubscription, Category, Clock, ColumnValue, Command, CommandOutcome, Commit,
-    CommitId, Context, Decimal, Decision, Delivery, Draw, Drawing, Email, Error, Event, EventId, EventStore,
-    EventStoreExt, ExpectedVersion, Handled, Handler, HandlerError, Input, Keys, Mail, MailError, Mailbox,
-    NewEvent, OnFault, Operation, Outgoing, Position, Process, ProcessStart, Query, ReadModels, Reads,
-    Recorded, RecordedEvent, Refusal, Row, Sink, Step, StepContext, StreamName, Streams, Subscriber,
-    TenantId, Timestamp, Value, Version, View,
+    CommitId, Condition, Context, Decimal, Decision, Delivery, Draw, Drawing, Email, Entities, Entity,
+    EntityColumn, EntityId, EntityVersion, Error, Event, EventId, EventStore, EventStoreExt, ExpectedVersion,
+    Handled, Handler, HandlerError, Input, Keys, Mail, MailError, Mailbox, NewEvent, OnFault, Operation,
+    Outgoing, Persistent, Position, Process, ProcessStart, Query, ReadModels, Reads, Recorded, RecordedEvent,
+    Refusal, Row, Sink, Specification, Step, StepContext, StreamName, Streams, Subscriber, TenantId,
+    Timestamp, Value, Version, View,
 };
 pub use underlay_core::{adapter, domain, memory, ports, words};
-pub use underlay_derive::{command, event, refusal, row, snapshot, value};
+pub use underlay_derive::{command, entity, event, refusal, row, snapshot, value};
 pub use underlay_outbound::mail::Template;
 pub use underlay_runtime::{
     Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ErasedRefusal, ExecuteError,
-    ExecuteNamedError, Executed, Missed, OnViewChange, RebuildFrom, Request, ScheduleDefinition,
-    SubmitOptions, Submitted, Traces,
+    ExecuteNamedError, Executed, Missed, OnViewChange, Page, RebuildFrom, Repositories, Repository, Request,
+    ScheduleDefinition, SubmitOptions, Submitted, Traces, UnitOfWork,
 };
 pub use underlay_server as server;
 pub use underlay_server::{

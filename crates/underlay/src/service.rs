@@ -5,8 +5,8 @@ use std::time::Duration;
 use underlay_core::adapter::Adapter;
 use underlay_core::options::Configurable;
 use underlay_core::{
-    Aggregate, BusSubscription, Draw, Error, Handler, Mail, Operation, Process, Scheduler, Sink,
-    SnapshotState, Subscriber, View,
+    Aggregate, BusSubscription, Draw, Entity as _, Error, Handler, Mail, Operation, Persistent, Process,
+    Scheduler, Sink, SnapshotState, Subscriber, View,
 };
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LinkPage, LogReaders, ServerConfig};
@@ -116,6 +116,15 @@ impl Service {
     #[must_use]
     pub fn view<V: View>(mut self, view: V) -> Self {
         self.registry = self.registry.view(view);
+        self
+    }
+
+    /// Adds an entity, or a type of the domain that is kept as one. Where it is kept is for the configuration to say, in the
+    /// section `entities`; without, it is the store of the service.
+    #[must_use]
+    pub fn entity<T: Persistent>(mut self) -> Self {
+        self.registry = self.registry.entity::<T>();
+        self.settings.entities.add(T::Stored::NAME);
         self
     }
 
@@ -366,7 +375,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Invalid`] where a name is used twice, a view is not well formed or an option does not fit, or
-    /// where the store keeps no rows for views.
+    /// where the store keeps no rows for views, or no entities where there are some.
     pub fn open(&self, store: &Store) -> Result<Engine, Error> {
         let service = self.configured(&self.settings)?;
         service.open_as(store, self.settings.engine.clone(), service.open_scheduler(&self.settings)?)
@@ -394,7 +403,13 @@ impl Service {
         if let Some(work) = &mut ports.work {
             work.scheduler = scheduler;
         }
-        Engine::with_row_stores(ports, store.row_stores(), self.registry.clone(), config)
+        Engine::with_stores(ports, store.stores(), self.registry.clone(), config)
+    }
+
+    /// The same without what needs a store of entities.
+    pub(crate) fn without_entities(mut self) -> Self {
+        self.registry = self.registry.without_entities();
+        self
     }
 
     /// The program: reads the command line, does what it says, and says how it ended.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use underlay_core::adapter::{Backend, OptionValues, WakeupHub};
 use underlay_core::{Archive, Error, EventStore, Retention, SystemClock};
-use underlay_runtime::{Ports, RowStore, RowStores, WorkPorts};
+use underlay_runtime::{EntityStore, EntityStores, Ports, RowStore, RowStores, Stores, WorkPorts};
 
 use crate::Adapters;
 
@@ -29,7 +29,23 @@ pub struct Store {
     backend: Backend,
     /// Rows of the views that name a store of their own, by that name.
     rows: BTreeMap<String, Backend>,
+    /// Stores of entities, where they are not kept as the log is.
+    entities: Vec<OtherEntities>,
 }
+
+/// A store that has entities in place of that of the log.
+#[derive(Clone, Debug)]
+struct OtherEntities {
+    /// What errors call it.
+    name: String,
+    /// The entities it has; none where it has all that are in no other.
+    of: Vec<String>,
+    /// None where it is that of the log after all, in place of the one that has the rest.
+    backend: Option<Backend>,
+}
+
+/// What errors call the store of the log where it has entities.
+const STORE_OF_LOG: &str = "the store of the log";
 
 /// The log, which a store always has.
 #[derive(Clone)]
@@ -75,7 +91,7 @@ impl Store {
     /// [`Error::Invalid`] where the backend has no log.
     pub fn of(backend: Backend) -> Result<Self, Error> {
         match backend.store.clone() {
-            Some(log) => Ok(Self { log: Log(log), backend, rows: BTreeMap::new() }),
+            Some(log) => Ok(Self { log: Log(log), backend, rows: BTreeMap::new(), entities: Vec::new() }),
             None => Err(Error::invalid(
                 "this backend keeps no log; give the store a log of another, and the rows of this one \
                  (Backend::with_rows_of)",
@@ -120,6 +136,68 @@ impl Store {
         }
         self.rows.insert(name, backend);
         Ok(self)
+    }
+
+    /// Keeps entities in another store: those of these names, or where none is named all that no other store has. `name` is
+    /// what errors call it, such as its address. It is closed with this one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the backend keeps no entities, or an entity has such a store already.
+    pub fn with_entities(
+        mut self,
+        name: impl Into<String>,
+        of: &[&str],
+        backend: Backend,
+    ) -> Result<Self, Error> {
+        let name = name.into();
+        if backend.entities.is_none() {
+            return Err(Error::invalid(format!("the store {name} keeps no entities")));
+        }
+        let is_taken = |other: &OtherEntities| match of {
+            [] => other.of.is_empty(),
+            of => of.iter().any(|entity| other.of.iter().any(|taken| taken == entity)),
+        };
+        if let Some(other) = self.entities.iter().find(|other| is_taken(other)) {
+            return Err(Error::invalid(format!(
+                "the same entities are to be kept in {} and in {name}; name one store for them",
+                other.name
+            )));
+        }
+        let of = of.iter().map(|entity| (*entity).to_owned()).collect();
+        self.entities.push(OtherEntities { name, of, backend: Some(backend) });
+        Ok(self)
+    }
+
+    /// Keeps entities beside the log, where another store has the rest of them.
+    pub(crate) fn with_entities_of_log(mut self, of: &[&str]) -> Self {
+        let of = of.iter().map(|entity| (*entity).to_owned()).collect();
+        self.entities.push(OtherEntities { name: STORE_OF_LOG.to_owned(), of, backend: None });
+        self
+    }
+
+    /// Which store has which entities, for an engine.
+    #[must_use]
+    pub fn entity_stores(&self) -> EntityStores {
+        let of_log = || Some(EntityStore::of_log(STORE_OF_LOG, self.backend.entities.clone()?));
+        let store = |other: &OtherEntities| match &other.backend {
+            Some(backend) => Some(EntityStore::new(&other.name, backend.entities.clone()?)),
+            None => of_log(),
+        };
+        let rest = self.entities.iter().find(|other| other.of.is_empty());
+        let rest = rest.map_or_else(of_log, store);
+        let mut stores = rest.map(EntityStores::new).unwrap_or_default();
+        for other in &self.entities {
+            if let Some(store) = store(other) {
+                stores = other.of.iter().fold(stores, |stores, entity| stores.with(entity, store.clone()));
+            }
+        }
+        stores
+    }
+
+    /// The stores of rows and of entities, for an engine.
+    #[must_use]
+    pub fn stores(&self) -> Stores {
+        Stores { rows: self.row_stores(), entities: self.entity_stores() }
     }
 
     /// The stores of rows by name, for an engine.
@@ -188,7 +266,8 @@ impl Store {
     pub async fn close(self) -> Result<(), Error> {
         // Rows are made of the log, so what writes them is closed first.
         let mut closed = Ok(());
-        for backend in self.rows.into_values().chain([self.backend]) {
+        let entities = self.entities.into_iter().filter_map(|other| other.backend);
+        for backend in self.rows.into_values().chain(entities).chain([self.backend]) {
             closed = closed.and(backend.close().await);
         }
         closed

@@ -1,8 +1,8 @@
 //! The reference service of Underlay: a double-entry ledger for many tenants.
 //!
 //! [`account`], [`transfer`], [`entry`] and [`payment`] are the domain, [`gateway`] is who is asked to charge a
-//! payment, [`member`] is who takes part and gets mail, [`balances`] is what is read, [`journal`] and [`import`] take in the journals of plain-text
-//! accounting. [`service`] puts it together.
+//! payment, [`member`] is who takes part and gets mail, [`rate`] and [`statement_template`] are kept as they are, [`balances`]
+//! is what is read, [`journal`] and [`import`] take in the journals of plain-text accounting. [`service`] puts it together.
 
 pub mod account;
 pub mod balances;
@@ -14,6 +14,8 @@ pub mod journal;
 pub mod member;
 pub mod money;
 pub mod payment;
+pub mod rate;
+pub mod statement_template;
 pub mod transfer;
 
 use underlay::Service;
@@ -24,7 +26,9 @@ use crate::balances_command::PrintBalances;
 use crate::entry::PostEntry;
 use crate::gateway::{GatewayConfig, add_payments};
 use crate::import::Import;
-use crate::member::{MembersConfig, add_members};
+use crate::member::{Join, MembersConfig, Profile, add_members};
+use crate::rate::Rate;
+use crate::statement_template::StatementTemplate;
 use crate::transfer::Transfer;
 
 /// The ledger: its domain, its view and its commands.
@@ -36,6 +40,11 @@ pub fn service() -> Service {
         .operation::<Transfer>()
         .operation::<PostEntry>()
         .view(Balances)
+        // region: entities
+        .entity::<Rate>()
+        .entity::<Profile>()
+        .entity::<StatementTemplate>()
+        // endregion: entities
         // region: mail
         .sends_mail("folder:ledger.mail", "The Ledger <ledger@localhost>")
         .signs_links()
@@ -44,6 +53,7 @@ pub fn service() -> Service {
         .options("gateway", GatewayConfig::default(), add_payments)
         .command(Import)
         .command(PrintBalances)
+        .command(Join)
         .about("A double-entry ledger: accounts, transfers and journal entries in any number of commodities.")
         .example("account/Assets:Cash/open", "{}")
         .example("account/Assets:Cash/deposit", r#"{"amount":"100","commodity":"EUR"}"#)

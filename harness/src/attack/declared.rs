@@ -1,6 +1,6 @@
 //! What each role is meant to be able to do. Everything else is a wall, and is attacked.
 
-use super::place::{Relation, SCHEMA, VIEWS};
+use super::place::{ENTITIES, Relation, SCHEMA, VIEWS};
 
 /// What a role may do with a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,14 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
             _ => May::No,
         });
     }
+    if relation.schema == ENTITIES && relation.of_tenants {
+        return Some(match (role, verb) {
+            // It makes and extends the table, and sees no row in it.
+            ("worker", Verb::Alter) => May::All,
+            ("reader", Select) | ("writer", Select | Insert | Update | Delete) => May::Own,
+            _ => May::No,
+        });
+    }
     if relation.schema != SCHEMA {
         return None;
     }
@@ -103,6 +111,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
             | "work_scheduler"
             | "schedules"
             | "checkpoints"
+            | "entities"
     );
     if !known {
         return None;
@@ -130,7 +139,7 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
         ) if is_of_rows(verb) => May::All,
         // Whoever skipped an event is not forgotten.
         ("worker", "skipped_events", Select | Insert) => May::All,
-        ("worker", "view_orders", Select | Insert | Update) => May::All,
+        ("worker", "view_orders" | "entities", Select | Insert | Update) => May::All,
         ("reader", "views" | "view_generations" | "view_checkpoints", Select) => May::All,
         ("writer", "snapshots", verb) if is_of_rows(verb) => May::Own,
         ("append", "work" | "work_later", Select | Insert) => May::All,
@@ -152,6 +161,8 @@ pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
         "append" | "append_one" | "append_work" | "fence" | "put_schedule" | "remove_schedule" => &["writer"],
         // They only pass on to those, in the name of who calls them.
         "store_commits" | "store_commit" | "store_commits_and_work" | "raise_fence" => &["writer"],
+        // It looks at what it is given alone.
+        "expect_rows" => &["writer"],
         "guard_transaction" => &["writer", "worker"],
         "log_bound" | "last_sequence" | "ready_row" => &["reader", "worker"],
         "position_at" | "move_checkpoint" | "time_now" | "import_commits" | "forget_commits" => &["worker"],

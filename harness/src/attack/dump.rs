@@ -9,7 +9,7 @@ use super::tally::Attack;
 use crate::Result;
 
 /// What is dumped.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "underlay.events",
     "underlay.commits",
     "underlay.snapshots",
@@ -18,6 +18,7 @@ const TABLES: [&str; 8] = [
     "underlay.dead_letters",
     "underlay.schedules",
     "underlay_views.*",
+    "underlay_entities.*",
 ];
 
 /// Dumps the database in every way a login can ask for.

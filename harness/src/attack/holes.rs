@@ -63,6 +63,20 @@ const HOLES: &[Hole] = &[
         ],
     ),
     hole(
+        "entities whose maker sees them",
+        &[Part::Rights, Part::Tables],
+        &[
+            "GRANT SELECT ON underlay_entities.account TO {worker}",
+            "CREATE POLICY open ON underlay_entities.account FOR SELECT TO {worker} USING (true)",
+        ],
+    ),
+    hole(
+        "entities that a writer may give to another tenant",
+        &[Part::Tables],
+        &["CREATE POLICY open ON underlay_entities.account TO {writer} \
+           USING (tenant = current_setting('underlay.tenant', true)) WITH CHECK (true)"],
+    ),
+    hole(
         "a policy that lets a reader see everything",
         &[Part::Tables, Part::Conditions, Part::Oracles, Part::Copies],
         &["CREATE POLICY open ON underlay_views.accounts_1 FOR SELECT TO {reader} USING (true)"],

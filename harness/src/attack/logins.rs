@@ -1,7 +1,7 @@
 //! What a login can become, and what it can change: everything but what it was granted is refused.
 
 use super::marks;
-use super::place::{LOGIN, Place, ROLES, SCHEMA, STRANGER, VIEWS};
+use super::place::{ENTITIES, LOGIN, Place, ROLES, SCHEMA, STRANGER, VIEWS};
 use super::tally::Attack;
 use crate::Result;
 
@@ -144,7 +144,7 @@ async fn catalogue(place: &Place, login: &str, attack: &mut Attack) -> Result<()
     if login == LOGIN {
         session.run(&format!("SET ROLE {}", place.role("reader"))).await?;
         let sql = format!(
-            "SELECT * FROM pg_stats WHERE schemaname IN ('{SCHEMA}', '{VIEWS}') AND \
+            "SELECT * FROM pg_stats WHERE schemaname IN ('{SCHEMA}', '{VIEWS}', '{ENTITIES}') AND \
              row_security_active((schemaname || '.' || quote_ident(tablename))::regclass)"
         );
         let told = session.tell(&sql).await?;

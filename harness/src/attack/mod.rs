@@ -10,6 +10,7 @@ mod connections;
 mod declared;
 mod dump;
 mod engine;
+mod entities;
 mod holes;
 mod http;
 mod logins;
@@ -122,7 +123,7 @@ async fn attack(arguments: &Arguments, installation: &Installation<'_>) -> Resul
     if !arguments.holes_alone {
         attack_ports(&through_ports, &population, arguments.pairs(), &mut tally).await?;
         let store = through_ports.store().await?;
-        tally.add(http::attack(HTTP, store.ports()).await?);
+        tally.add(http::attack(HTTP, store.ports(), store.entities()?).await?);
         store.close().await?;
     }
     let admin = place.admin().await?;
@@ -155,7 +156,7 @@ async fn attack_without_walls(arguments: &Arguments, subject: &dyn Subject) -> R
     subscribe(&store, &mut by_ports);
     tally.add(by_ports);
     tally.add(engine::attack(&store, &population, arguments.pairs()).await?);
-    tally.add(http::attack(HTTP, store.ports()).await?);
+    tally.add(http::attack(HTTP, store.ports(), store.entities()?).await?);
     store.close().await?;
     Ok((tally, Vec::new(), subject.kind().to_string()))
 }

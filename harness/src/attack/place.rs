@@ -19,9 +19,10 @@ pub(super) const STRANGER: &str = "stranger";
 /// All of them.
 pub(super) const EVERYBODY: [&str; 9] =
     ["owner", "append", "writer", "reader", "worker", "app", "switch", LOGIN, STRANGER];
-/// The schema of the log, and of the rows of views.
+/// The schema of the log, of the rows of views, and of entities.
 pub(super) const SCHEMA: &str = "underlay";
 pub(super) const VIEWS: &str = "underlay_views";
+pub(super) const ENTITIES: &str = "underlay_entities";
 /// What the names of the databases begin with.
 const KIND: &str = "underlay_attack";
 /// A password is asked for on some servers, and says nothing on the others.
@@ -151,13 +152,13 @@ impl Place {
         OpenStore::of(adapter.open(&self.address(LOGIN), &OptionValues::new()).await?)
     }
 
-    /// The tables of both schemas that are there, with whatever else holds rows, quoted.
+    /// The tables of all schemas that are there, with whatever else holds rows, quoted.
     pub(super) async fn relations(&self, admin: &Session) -> Result<Vec<Relation>> {
         let sql = format!(
             "SELECT n.nspname || '|' || c.relname || '|' || c.relkind::text || '|' || \
              EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'tenant') \
              FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-             WHERE n.nspname IN ('{SCHEMA}', '{VIEWS}') AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
+             WHERE n.nspname IN ('{SCHEMA}', '{VIEWS}', '{ENTITIES}') AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') \
              ORDER BY 1"
         );
         let mut relations = Vec::new();

@@ -1,19 +1,21 @@
 //! Tenants with names that are easily mixed up, each with something of every kind, written as the
 //! product writes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{
-    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventStore, EventType,
-    ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome, ParkedEvent, Position,
-    RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName, Swap, Timestamp, Value,
-    Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope, Worker,
+    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EntityChange, EntitySchema, EventId,
+    EventStore, EventType, ExpectedVersion, Fingerprint, Json, Lane, Metadata, NewEvent, NewWork, Outcome,
+    ParkedEvent, Position, RowAddress, RowChange, SchemaVersion, Settled, Settlement, Snapshot, StreamName,
+    Swap, Timestamp, Value, Version, ViewBatch, ViewSchema, ViewTable, WorkKind, WorkPlace, WorkScope,
+    Worker,
 };
 use uuid::Uuid;
 
 use super::marks::{self, Marked};
-use super::place::{SCHEMA, VIEWS};
+use super::place::{ENTITIES, SCHEMA, VIEWS};
 use super::session::{Session, literal};
 use crate::Result;
 use crate::subject::OpenStore;
@@ -149,6 +151,7 @@ pub(super) async fn fill(store: &OpenStore) -> Result<Population> {
         write(store, tenant).await?;
     }
     give_up_letters(store).await?;
+    store_entities(store, &tenants).await?;
     let start = Checkpoint::start(store.store.store_id());
     let active = store.read_models.prepare(&view("accounts"), start).await?;
     store_rows(store, &active, &tenants).await?;
@@ -166,6 +169,27 @@ pub(super) async fn fill(store: &OpenStore) -> Result<Population> {
         }
     }
     Ok(Population { tenants, hostile: Vec::new(), tables: vec![active, building, rebuilt], replaced })
+}
+
+/// The shape of the entities of every tenant: that of the rows, with a unique title.
+pub(super) fn entity() -> EntitySchema {
+    EntitySchema::new("account", 1, view("accounts").rows.columns).with_unique(["title"])
+}
+
+/// Entities of every tenant: one that all have the id of, and one that a tenant alone has.
+async fn store_entities(store: &OpenStore, tenants: &[Marked]) -> Result<()> {
+    let (entities, schema) = (store.entities()?, Arc::new(entity()));
+    entities.prepare(&schema).await?;
+    for tenant in tenants {
+        let create =
+            |id: String, number| Ok(EntityChange::create(schema.clone(), id, values(tenant, number)?));
+        let unit: Result<Vec<EntityChange>> = [(SHARED_KEY.to_owned(), 0), (own_key(tenant), ROWS)]
+            .map(|(id, number)| create(id, number))
+            .into_iter()
+            .collect();
+        entities.apply(&tenant.id, unit?).await?;
+    }
+    Ok(())
 }
 
 async fn write(store: &OpenStore, tenant: &Marked) -> Result<()> {
@@ -346,6 +370,14 @@ pub(super) async fn add_hostile(population: &mut Population, admin: &Session) ->
                 note = text("note")
             ));
         }
+        all.push(format!(
+            "INSERT INTO {ENTITIES}.account (tenant, \"key\", \"version\", title, number, amount, open, since, note) \
+             SELECT {tenant}, {key}, \"version\", {title}, number, amount, open, since, {note} \
+             FROM {ENTITIES}.account WHERE tenant = {from}",
+            key = text("\"key\""),
+            title = text("title"),
+            note = text("note")
+        ));
         for sql in all {
             admin.run(&sql).await?;
         }

@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use underlay_core::{
     ArchivedCommit, Category, Checkpoint, Commit, CommitId, CommitStatus, Committed, Comparison, Cursor,
     Direction, Error, EventId, EventStore, EventStoreExt, EventType, ExpectedVersion, Fingerprint, Json,
-    LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, Snapshot, StreamName, TenantId,
-    Timestamp, Value, Version, ViewBatch, ViewTable, WorkFilter, WorkId, WorkPlace,
+    LogFilter, LogScope, Outcome, Position, Query, RowAddress, RowChange, RowSchema, Snapshot, StreamName,
+    TenantId, Timestamp, Value, Version, ViewBatch, ViewTable, WorkFilter, WorkId, WorkPlace,
 };
 
 use super::marks::{self, Marked};
@@ -21,7 +21,7 @@ use crate::Result;
 use crate::subject::OpenStore;
 
 /// Texts that mean something to a careless query.
-const HOSTILE_TEXTS: [&str; 8] =
+pub(super) const HOSTILE_TEXTS: [&str; 8] =
     ["' OR true --", "'; DROP TABLE events; --", "%", "_", "\\", "$1", "\u{10ffff}", "x\0y"];
 
 /// Calls everything, as one tenant against another.
@@ -46,6 +46,7 @@ pub(super) async fn attack(
         pair.log(&mut attack).await?;
         pair.work(&mut attack).await?;
         pair.rows(&mut attack).await?;
+        pair.entities(&mut attack).await?;
         pair.writes(&mut attack).await?;
         pair.batch(&mut attack).await?;
         let after = witness.everything_of(pair.victim, pair.tables).await?;
@@ -66,16 +67,16 @@ fn names(attack: &mut Attack) {
     }
 }
 
-struct Pair<'a> {
-    store: &'a OpenStore,
-    own: &'a Marked,
-    victim: &'a Marked,
+pub(super) struct Pair<'a> {
+    pub(super) store: &'a OpenStore,
+    pub(super) own: &'a Marked,
+    pub(super) victim: &'a Marked,
     tables: &'a [ViewTable],
 }
 
 impl Pair<'_> {
     /// Judges an answer by what it holds of others.
-    fn judge<T: Debug>(
+    pub(super) fn judge<T: Debug>(
         &self,
         method: &'static str,
         what: &str,
@@ -94,14 +95,19 @@ impl Pair<'_> {
     }
 
     /// That a call works for its own tenant: what it gives holds the tenant's own mark.
-    fn control<T: Debug>(&self, method: &str, answer: std::result::Result<T, Error>, attack: &mut Attack) {
+    pub(super) fn control<T: Debug>(
+        &self,
+        method: &str,
+        answer: std::result::Result<T, Error>,
+        attack: &mut Attack,
+    ) {
         let text = format!("{answer:?}");
         attack.control(text.contains(&self.own.mark()), || {
             format!("{method} gives {} nothing: {text}", self.own.id)
         });
     }
 
-    fn empty(&self, method: &str, is: bool, attack: &mut Attack) {
+    pub(super) fn empty(&self, method: &str, is: bool, attack: &mut Attack) {
         if !is {
             attack.leak(format!("{method} for {} found something of {}", self.own.id, self.victim.id));
         }
@@ -313,58 +319,13 @@ impl Pair<'_> {
     }
 
     async fn queries(&self, table: &ViewTable) -> Result<Vec<Query>> {
-        let theirs = values(self.victim, 0)?;
-        let mut queries = vec![Query::default().limit(1_000)];
-        let comparisons = [
-            Comparison::Eq,
-            Comparison::Lt,
-            Comparison::Le,
-            Comparison::Gt,
-            Comparison::Ge,
-            Comparison::Prefix,
-        ];
-        for (column, value) in table.schema.columns.iter().zip(&theirs).filter(|(column, _)| column.indexed) {
-            let mut wanted = vec![value.clone()];
-            if let Value::Text(_) = value {
-                wanted.extend(HOSTILE_TEXTS.iter().map(|text| Value::Text((*text).to_owned())));
-                wanted.extend([String::new(), "title".to_owned()].map(Value::Text));
-            }
-            for value in wanted {
-                for comparison in comparisons {
-                    let query = Query::default().limit(1_000).filter(&column.name, comparison, value.clone());
-                    // Prefix is for text alone.
-                    if query.validate(&table.schema).is_ok() {
-                        queries.push(query);
-                    }
-                }
-            }
-            for direction in [Direction::Ascending, Direction::Descending] {
-                let sorted = Query::default().limit(2).sort(&column.name, direction);
-                // Where the other's page ends this one's goes on.
-                let theirs = self.store.read_models.query(table, &self.victim.id, &sorted).await?;
-                for limit in [1, 1_000] {
-                    queries.push(Query { after: theirs.next.clone(), ..sorted.clone().limit(limit) });
-                }
-            }
+        let mut queries = queries_by_values(&table.schema, &values(self.victim, 0)?);
+        for sorted in sorts(&table.schema) {
+            // Where the other's page ends this one's goes on.
+            let theirs = self.store.read_models.query(table, &self.victim.id, &sorted).await?;
+            queries.extend(going_on(&sorted, theirs.next));
         }
-        let mut by_key = Query::default().limit(1_000);
-        for direction in [Direction::Ascending, Direction::Descending] {
-            by_key.sort.direction = direction;
-            for key in [own_key(self.victim), String::new(), "' OR true --".to_owned()] {
-                queries.push(Query { after: Some(Cursor { value: None, key }), ..by_key.clone() });
-            }
-        }
-        // All at once: every filter a query may have.
-        let many = table
-            .schema
-            .columns
-            .iter()
-            .zip(&theirs)
-            .filter(|(column, _)| column.indexed)
-            .fold(Query::default(), |query, (column, value)| {
-                query.filter(&column.name, Comparison::Eq, value.clone())
-            });
-        queries.push(many);
+        queries.extend(queries_by_keys(self.victim));
         Ok(queries)
     }
 
@@ -449,4 +410,59 @@ impl Pair<'_> {
         );
         Ok(())
     }
+}
+
+/// Every filter, alone and all at once, with the values of another.
+pub(super) fn queries_by_values(schema: &RowSchema, theirs: &[Value]) -> Vec<Query> {
+    let mut queries = vec![Query::default().limit(1_000)];
+    let comparisons =
+        [Comparison::Eq, Comparison::Lt, Comparison::Le, Comparison::Gt, Comparison::Ge, Comparison::Prefix];
+    let indexed = || schema.columns.iter().zip(theirs).filter(|(column, _)| column.indexed);
+    for (column, value) in indexed() {
+        let mut wanted = vec![value.clone()];
+        if let Value::Text(_) = value {
+            wanted.extend(HOSTILE_TEXTS.iter().map(|text| Value::Text((*text).to_owned())));
+            wanted.extend([String::new(), "title".to_owned()].map(Value::Text));
+        }
+        for value in wanted {
+            for comparison in comparisons {
+                let query = Query::default().limit(1_000).filter(&column.name, comparison, value.clone());
+                // Prefix is for text alone.
+                if query.validate(schema).is_ok() {
+                    queries.push(query);
+                }
+            }
+        }
+    }
+    // All at once: every filter a query may have.
+    queries.push(indexed().fold(Query::default(), |query, (column, value)| {
+        query.filter(&column.name, Comparison::Eq, value.clone())
+    }));
+    queries
+}
+
+/// Short pages in every order there is.
+pub(super) fn sorts(schema: &RowSchema) -> Vec<Query> {
+    let directions = [Direction::Ascending, Direction::Descending];
+    let indexed = schema.columns.iter().filter(|column| column.indexed);
+    let sorted = |name: &str| directions.map(|direction| Query::default().limit(2).sort(name, direction));
+    indexed.flat_map(|column| sorted(&column.name)).collect()
+}
+
+/// A query that goes on where a page of another ended.
+pub(super) fn going_on(sorted: &Query, after: Option<Cursor>) -> [Query; 2] {
+    [1, 1_000].map(|limit| Query { after: after.clone(), ..sorted.clone().limit(limit) })
+}
+
+/// By key, from a key of another on.
+pub(super) fn queries_by_keys(victim: &Marked) -> Vec<Query> {
+    let mut queries = Vec::new();
+    for direction in [Direction::Ascending, Direction::Descending] {
+        for key in [own_key(victim), String::new(), "' OR true --".to_owned()] {
+            let mut query = Query::default().limit(1_000);
+            query.sort.direction = direction;
+            queries.push(Query { after: Some(Cursor { value: None, key }), ..query });
+        }
+    }
+    queries
 }

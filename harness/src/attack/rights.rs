@@ -1,7 +1,7 @@
 //! Every right in the catalogue, compared with what is declared, and the walls themselves.
 
 use super::declared::{May, Verb, callers, may, readable_columns};
-use super::place::{LOGIN, Place, ROLES, Relation, SCHEMA, STRANGER, VIEWS};
+use super::place::{ENTITIES, LOGIN, Place, ROLES, Relation, SCHEMA, STRANGER, VIEWS};
 use super::session::{Session, literal};
 use super::tally::Attack;
 use crate::Result;
@@ -101,7 +101,7 @@ async fn functions(place: &Place, admin: &Session, attack: &mut Attack) -> Resul
         "SELECT p.oid || '|' || p.proname || '|' || p.prosecdef || '|' || \
          coalesce((SELECT c FROM unnest(p.proconfig) AS c WHERE c LIKE 'search_path=%'), '') || '|' || \
          p.proowner::regrole FROM pg_proc AS p WHERE p.pronamespace IN ('{SCHEMA}'::regnamespace, \
-         '{VIEWS}'::regnamespace) ORDER BY 1"
+         '{VIEWS}'::regnamespace, '{ENTITIES}'::regnamespace) ORDER BY 1"
     );
     for line in admin.lines(&sql).await? {
         let parts: Vec<&str> = line.split('|').collect();
@@ -161,7 +161,8 @@ async fn roles(place: &Place, admin: &Session, attack: &mut Attack) -> Result<()
             let uses = admin.lines(&sql).await? == ["t"];
             attack.judge(uses && !usable.contains(&other), || format!("{role} has the rights of {other}"));
         }
-        for (schema, makers) in [(SCHEMA, ["owner", ""]), (VIEWS, ["owner", "worker"])] {
+        let workers = ["owner", "worker"];
+        for (schema, makers) in [(SCHEMA, ["owner", ""]), (VIEWS, workers), (ENTITIES, workers)] {
             let sql = format!("SELECT has_schema_privilege('{name}', '{schema}', 'CREATE')");
             let may = admin.lines(&sql).await? == ["t"];
             attack.judge(may && !makers.contains(&role), || format!("{role} may make things in {schema}"));

@@ -2,7 +2,7 @@
 //! with its own condition on the tenant taken out.
 
 use super::marks::{self, Marked};
-use super::place::{Place, Relation, SCHEMA, STRANGER, VIEWS};
+use super::place::{ENTITIES, Place, Relation, SCHEMA, STRANGER, VIEWS};
 use super::population::{Population, SHARED_STREAM, digest, own_commit, own_stream};
 use super::session::{Session, Told, literal};
 use super::tally::Attack;
@@ -51,6 +51,7 @@ const STATEMENTS: &[Statement] = statements! {
     "append_commit" "writer" false ("") |_v| [];
     "append_commits" "writer" false ("") |_v| [];
     "append_commits_and_work" "writer" false ("") |_v| [];
+    "append_with_entities" "writer" false ("") |_v| [];
     "begin_work" "worker" false ("smallint[], bigint[], uuid[], integer[], bigint[], integer[], bigint, bigint, uuid") |v| ["'{1}'", "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{1}'", "'{1024}'", "'{1}'"];
     "delete_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "delete_discarded_generation" "worker" false ("text, integer") |_v| ["'mine'", "9"];
@@ -60,6 +61,7 @@ const STATEMENTS: &[Statement] = statements! {
     "delete_view_stop" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "discard_work" "worker" false ("text, uuid[], bigint") |v| [&v.tenant, format!("ARRAY[{}]::uuid[]", v.event), "NULL"];
     "exists_migrations" "owner" false ("") |_v| [];
+    "expect_commit" "writer" false ("") |_v| [];
     "forget_bodies" "worker" false ("bigint, bigint") |_v| ["9000000000000000000", "1000"];
     "forget_commits" "worker" false ("bigint, bigint") |_v| ["0", "1000"];
     "grant_use" "owner" false ("") |_v| [];
@@ -67,6 +69,7 @@ const STATEMENTS: &[Statement] = statements! {
     "import_commits" "worker" false ("") |_v| [];
     "insert_checkpoint" "worker" false ("text, integer, uuid, bigint, uuid") |v| ["'mine'", "1", &v.event, "1", &v.event];
     "insert_discarded_generation" "worker" false ("text, integer") |_v| ["'mine'", "9"];
+    "insert_entity_definition" "worker" false ("text, text") |_v| ["'mine'", "'{}'"];
     "insert_generation" "worker" false ("text, integer, bytea, text") |_v| ["'mine'", "1", "'\\x00'", "'{}'"];
     "insert_migration" "owner" false ("") |_v| [];
     "insert_parked_events" "worker" false ("text, integer, text[], bigint[], text[], bigint[], uuid[], text[]") |v| ["'mine'", "1", format!("ARRAY[{}]", v.tenant), "'{1}'", format!("ARRAY[{}]", v.stream), "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{no}'"];
@@ -75,6 +78,7 @@ const STATEMENTS: &[Statement] = statements! {
     "insert_view" "worker" false ("text") |_v| ["'mine'"];
     "leave_work" "worker" false ("uuid") |v| [&v.event];
     "lock_discarded_generations" "worker" false ("") |_v| [];
+    "lock_entity_definition" "worker" false ("text") |_v| ["'account'"];
     "lock_generation" "worker" false ("text, integer") |_v| ["'accounts'", "1"];
     "lock_migrations" "owner" false ("") |_v| [];
     "lock_view" "worker" false ("text") |_v| ["'accounts'"];
@@ -98,6 +102,7 @@ const STATEMENTS: &[Statement] = statements! {
     "select_commits" "reader" true ("bigint, bigint, text, bigint") |v| ["0", "1000000", &v.tenant, "1000000"];
     "select_due_schedules" "worker" false ("bigint, bigint, text, text, bigint") |_v| ["9000000000000000000", "-9000000000000000000", "''", "''", "1000"];
     "select_due_work" "worker" false ("smallint, bigint, bigint[], text, bigint, bigint, text[], bigint, bigint") |v| ["1::smallint", "NULL", "'{}'", &v.tenant, "-1", "0", "'{}'", "1000", "10000"];
+    "select_entity_definition" "worker" false ("text") |_v| ["'account'"];
     "select_event_id" "worker" false ("bigint") |_v| ["2"];
     "select_events_of_commits" "reader" true ("bigint[], integer[]") |_v| [array(|number| number), array(|_| 1)];
     "select_fence" "worker" false ("uuid, bigint") |v| [&v.event, "1"];
@@ -142,12 +147,15 @@ const STATEMENTS: &[Statement] = statements! {
     "select_view_stop" "worker" false ("text, integer, bigint") |_v| ["'accounts'", "1", "1"];
     "select_views" "worker" false ("") |_v| [];
     "set_drop_timeout" "login" false ("") |_v| [];
+    "set_extend_timeout" "login" false ("") |_v| [];
     "set_query" "login" false ("text, text") |_v| ["'5000'", "'2500'"];
     "set_transaction" "login" false ("") |_v| [];
+    "set_unit" "writer" false ("bigint") |_v| ["60000"];
     "settle_work" "worker" false ("smallint[], bigint[], uuid[], integer[], bigint[], text[], bigint[], text[], boolean[], boolean[], bigint, bigint, uuid") |v| ["'{1}'", "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{1}'", "'{1024}'"];
     "share_shards" "worker" false ("uuid, text, text, bigint, bigint, smallint[], bigint[], bigint[], bigint, uuid") |v| [&v.event, "'me'", "'embedded'", "1000000"];
     "take_replaced_generation" "worker" false ("text") |_v| ["'accounts'"];
     "update_active_generation" "worker" false ("text, integer") |_v| ["'accounts'", "2"];
+    "update_entity_definition" "worker" false ("text, text") |_v| ["'account'", "'{}'"];
     "update_last_generation" "worker" false ("text") |_v| ["'accounts'"];
     "upsert_snapshot" "writer" false ("text, text, bigint, uuid, bytea, text") |v| [&v.tenant, &v.stream, "99", &v.event, "'\\x00'", "'{}'"];
     "upsert_view_stop" "worker" false ("text, integer, bigint, text, bigint, uuid") |v| ["'mine'", "1", "1", "'{}'", "1", &v.event];
@@ -292,7 +300,8 @@ impl Run<'_> {
     }
 
     fn filled(&self, sql: &str) -> String {
-        let mut sql = sql.replace("{schema}", SCHEMA).replace("{views}", VIEWS);
+        let mut sql =
+            sql.replace("{schema}", SCHEMA).replace("{views}", VIEWS).replace("{entities}", ENTITIES);
         sql = sql.replace("{number}", "99").replace("{name}", "mine").replace("{checksum}", "00");
         for role in super::place::ROLES {
             sql = sql.replace(&format!("{{{role}}}"), &self.place.role(role));

@@ -275,8 +275,16 @@ pub(super) async fn prepared(place: &Place, population: &Population) -> Result<A
     let (own, victim) = (&population.tenants[0], &population.tenants[1]);
     for plan in ["auto", "force_generic_plan", "force_custom_plan"] {
         let session = place.session(LOGIN).await?;
-        for (number, role) in ["worker", "reader"].into_iter().enumerate() {
-            for table in ["underlay.events", "underlay.commits", "underlay_views.accounts_1"] {
+        for (number, role) in ["worker", "reader", "writer"].into_iter().enumerate() {
+            // A worker sees no entities, and a writer nothing else of these.
+            let entities = ["underlay_entities.account"].as_slice();
+            let others = ["underlay.events", "underlay.commits", "underlay_views.accounts_1"].as_slice();
+            let tables = match role {
+                "worker" => vec![others],
+                "writer" => vec![entities],
+                _ => vec![others, entities],
+            };
+            for table in tables.concat() {
                 let name = format!("p{number}_{}", table.replace('.', "_"));
                 let (making, using) = (place.role(role), place.role("reader"));
                 session

@@ -1,10 +1,10 @@
 //! A domain that tells what it knows: a vault's refusal quotes what is in it, its row holds it.
 
 use underlay_core::{
-    Aggregate, Context, Decision, Error, Input, Keys, Operation, Process, ProcessStart, Reads, Recorded,
-    Step, StepContext, Streams, View,
+    Aggregate, Context, Decision, EntityVersion, Error, Input, Keys, Operation, Process, ProcessStart, Reads,
+    Recorded, Step, StepContext, Streams, View,
 };
-use underlay_derive::{command, event, refusal, row, snapshot, value};
+use underlay_derive::{command, entity, event, refusal, row, snapshot, value};
 use underlay_runtime::Registry;
 
 #[event(crate = underlay_core)]
@@ -53,6 +53,18 @@ impl Aggregate for Vault {
         let VaultEvent::Filled { secret } = event;
         self.secret = Some(secret.clone());
     }
+}
+
+/// What a tenant keeps as it is.
+#[entity(crate = underlay_core, name = "keepsake", version = 1)]
+#[derive(Clone)]
+pub(super) struct Keepsake {
+    #[id]
+    id: String,
+    #[version]
+    version: EntityVersion,
+    #[column(indexed, unique)]
+    secret: String,
 }
 
 /// Fills one vault with what is in another.

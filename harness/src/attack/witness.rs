@@ -5,8 +5,8 @@ use underlay_core::limits::WORK_PAGE_MAX;
 use underlay_core::{LogScope, Query, StreamName, ViewTable, WorkFilter, WorkPlace};
 
 use super::marks::Marked;
-use super::place::{SCHEMA, VIEWS};
-use super::population::{SHARED_STREAM, own_stream};
+use super::place::{ENTITIES, SCHEMA, VIEWS};
+use super::population::{SHARED_STREAM, entity, own_stream};
 use super::session::{Session, literal};
 use crate::Result;
 use crate::subject::OpenStore;
@@ -31,6 +31,7 @@ impl Witness for Session {
                 .into();
         names
             .extend(tables.iter().map(|table| format!("{VIEWS}.{}_{}", table.schema.name, table.generation)));
+        names.push(format!("{ENTITIES}.{}", entity().name));
         let mut text = String::new();
         for name in names {
             let sql = format!(
@@ -59,6 +60,8 @@ impl Witness for OpenStore {
             parts.push(format!("{:?}", work.list_work(&filter, WorkPlace::START, WORK_PAGE_MAX).await?));
         }
         parts.push(format!("{:?}", schedules.list_schedules(Some(&tenant.id), None, WORK_PAGE_MAX).await?));
+        let page = self.entities()?.query(&entity(), &tenant.id, &Query::default().limit(1_000)).await?;
+        parts.push(format!("{:?}", page.entities));
         for table in tables {
             let page = self.read_models.query(table, &tenant.id, &Query::default().limit(1_000)).await?;
             parts.push(format!("{:?}", page.rows));

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use underlay_core::adapter::{Adapter, Backend, OptionValues};
 use underlay_core::memory::MemoryAdapter;
 use underlay_core::{
-    Archive, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups, WorkQueue,
+    Archive, Entities, Error, EventStore, Leases, ReadModels, Schedules, Snapshots, SystemClock, Wakeups,
+    WorkQueue,
 };
 use underlay_postgres::PostgresAdapter;
 use underlay_runtime::{Ports, WorkPorts};
@@ -95,6 +96,11 @@ impl OpenStore {
             leases: self.leases.clone(),
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// The entities that are kept with the log.
+    pub(crate) fn entities(&self) -> Result<Arc<dyn Entities>> {
+        self.backend.entities.clone().ok_or_else(|| "a store under attack keeps entities".into())
     }
 
     /// The work of commits, and the schedules.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    Archive, Checkpoints, Clock, EventStore, Leases, ReadModels, Retention, Schedules, Snapshots, Wakeups,
-    WorkQueue,
+    Archive, Cache, Checkpoints, Clock, Entities, EventStore, Leases, ReadModels, Retention, Schedules,
+    Snapshots, Wakeups, WorkQueue,
 };
 use crate::words::Error;
 
@@ -37,6 +37,10 @@ pub struct Backend {
     pub read_models: Option<Arc<dyn ReadModels>>,
     /// The leases that `read_models` stores batches under; none where every process folds every view.
     pub leases: Option<Arc<dyn Leases>>,
+    /// Entities.
+    pub entities: Option<Arc<dyn Entities>>,
+    /// Copies of what is stored elsewhere.
+    pub cache: Option<Arc<dyn Cache>>,
     /// The time the store goes by; none takes the system's.
     pub clock: Option<Arc<dyn Clock>>,
     /// What has to be closed at the end, in this order.
@@ -55,7 +59,7 @@ pub trait Close: Send + Sync + 'static {
 }
 
 impl Backend {
-    /// A store that has every port but a clock of its own, and is closed at the end.
+    /// A store that has every port but entities, a cache and a clock of its own, and is closed at the end.
     #[must_use]
     pub fn of<S>(store: S) -> Self
     where
@@ -84,6 +88,8 @@ impl Backend {
             snapshots: Some(store.clone()),
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
+            entities: None,
+            cache: None,
             clock: None,
             closing: vec![store],
         }
@@ -93,6 +99,13 @@ impl Backend {
     #[must_use]
     pub fn closed_by(mut self, closing: impl Close) -> Self {
         self.closing.push(Arc::new(closing));
+        self
+    }
+
+    /// Adds entities.
+    #[must_use]
+    pub fn with_entities(mut self, entities: Arc<dyn Entities>) -> Self {
+        self.entities = Some(entities);
         self
     }
 
@@ -133,6 +146,8 @@ impl fmt::Debug for Backend {
             .field("snapshots", &self.snapshots.is_some())
             .field("read_models", &self.read_models.is_some())
             .field("leases", &self.leases.is_some())
+            .field("entities", &self.entities.is_some())
+            .field("cache", &self.cache.is_some())
             .field("clock", &self.clock.is_some())
             .finish_non_exhaustive()
     }

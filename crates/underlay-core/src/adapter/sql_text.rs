@@ -1,7 +1,7 @@
 //! Parts of queries that SQL databases write alike. Values are bound and never stand in the text; names are
 //! quoted.
 
-use crate::domain::{Comparison, Direction, Filter};
+use crate::domain::{Comparison, Condition, Direction, Filter};
 use crate::words::Value;
 
 /// A name as an identifier.
@@ -48,6 +48,37 @@ pub fn sql_comparisons(filter: &Filter) -> Vec<(&'static str, Value)> {
     comparisons
 }
 
+/// A condition as an expression that is true or false and never null. `column` writes a column, `bind` binds a value
+/// and writes its parameter.
+pub fn sql_condition(
+    condition: &Condition,
+    column: &impl Fn(&str) -> String,
+    bind: &mut impl FnMut(Value) -> String,
+) -> String {
+    let mut join = |parts: &[Condition], word: &str, of_none: &str| {
+        let parts: Vec<String> = parts.iter().map(|part| sql_condition(part, column, bind)).collect();
+        if parts.is_empty() { of_none.to_owned() } else { format!("({})", parts.join(word)) }
+    };
+    match condition {
+        Condition::All(parts) => join(parts, " AND ", "true"),
+        Condition::Any(parts) => join(parts, " OR ", "false"),
+        Condition::Not(part) => format!("(NOT {})", sql_condition(part, column, bind)),
+        Condition::Compare(filter) => {
+            let name = column(&filter.column);
+            let compared = sql_comparisons(filter).into_iter();
+            let compared: Vec<String> =
+                compared.map(|(operator, value)| format!("{name} {operator} {}", bind(value))).collect();
+            format!("coalesce({}, false)", compared.join(" AND "))
+        }
+        Condition::In { values, .. } if values.is_empty() => "false".to_owned(),
+        Condition::In { column: of, values } => {
+            let values: Vec<String> = values.iter().map(|value| bind(value.clone())).collect();
+            format!("coalesce({} IN ({}), false)", column(of), values.join(", "))
+        }
+        Condition::IsNull { column: of } => format!("({} IS NULL)", column(of)),
+    }
+}
+
 /// The first text after all that start with `prefix`; none where no text is.
 fn end_of_prefix(prefix: &str) -> Option<String> {
     // Texts are ordered by their bytes, and UTF-8 keeps the order of the characters.
@@ -91,5 +122,33 @@ mod tests {
                 assert_eq!(in_range, text.starts_with(&prefix), "{prefix:?} {text:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_condition_is_true_or_false_and_its_values_are_bound() {
+        let mut values = Vec::new();
+        let mut bind = |value: Value| {
+            values.push(value);
+            format!("?{}", values.len())
+        };
+        let compare = |column: &str, comparison, value: &str| {
+            Condition::compare(column, comparison, Value::Text(value.to_owned()))
+        };
+        let condition = Condition::All(vec![
+            compare("a\"", Comparison::Eq, "'; --"),
+            Condition::Any(vec![compare("b", Comparison::Prefix, "x"), Condition::Any(Vec::new())]).negated(),
+            Condition::In { column: "c".to_owned(), values: vec![Value::Integer(1), Value::Integer(2)] },
+            Condition::In { column: "c".to_owned(), values: Vec::new() },
+            Condition::IsNull { column: "d".to_owned() },
+            Condition::default(),
+        ]);
+        let sql = sql_condition(&condition, &sql_name, &mut bind);
+        assert_eq!(
+            sql,
+            "(coalesce(\"a\"\"\" = ?1, false) AND (NOT (coalesce(\"b\" >= ?2 AND \"b\" < ?3, false) OR false)) \
+             AND coalesce(\"c\" IN (?4, ?5), false) AND false AND (\"d\" IS NULL) AND true)"
+        );
+        let text = |text: &str| Value::Text(text.to_owned());
+        assert_eq!(values, [text("'; --"), text("x"), text("y"), Value::Integer(1), Value::Integer(2)]);
     }
 }

@@ -1,7 +1,7 @@
 //! The ways to the rows of a query: each walks along one index, and looks at a bounded number of rows.
 //!
 //! An index holds the rows of a tenant in the order of one column. A walk takes the conditions on that
-//! column as its bounds and tests the others row by row. Where it comes in the order asked for it ends
+//! column as its bounds and tests the others row by row, with the condition of the query. Where it comes in the order asked for it ends
 //! once the page is full; otherwise it takes all between its bounds, and sorts. No walk looks at more
 //! than [`QUERY_ROWS_SCANNED_MAX`] rows: the next one is tried, and where none is left the query is
 //! [`Error::TooBroad`]. All of it follows from the query alone, so that every store gives up on the same
@@ -9,9 +9,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{Comparison, Filter, Query};
+use crate::domain::{Comparison, Condition, Filter, Query};
 use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
-use crate::words::{Error, Value};
+use crate::words::{Error, RowSchema, Value};
 
 /// One way to the rows of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,18 +20,47 @@ pub struct Walk<'q> {
     pub column: Option<&'q str>,
     /// The conditions on that column: the rows between them are looked at.
     pub bounds: Vec<&'q Filter>,
-    /// The conditions that are tested row by row.
+    /// The filters that are tested row by row.
     pub tests: Vec<&'q Filter>,
+    /// The condition of the query, which is tested row by row too.
+    pub condition: &'q Condition,
     /// Whether it comes in the order asked for. Then a cursor is one of its bounds, and it ends where
     /// the page does.
     pub ordered: bool,
 }
 
+/// The condition of a walk without tests.
+static EVERY_ROW: Condition = Condition::All(Vec::new());
+
 impl Walk<'_> {
+    /// The same way without its tests: the rows it looks at.
+    #[must_use]
+    pub fn without_tests(&self) -> Self {
+        Self { tests: Vec::new(), condition: &EVERY_ROW, ..self.clone() }
+    }
+
     /// Whether it looks at no row past the page.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        self.ordered && self.tests.is_empty()
+        self.ordered && !self.has_tests()
+    }
+
+    /// Whether rows between its bounds may be none of the answer.
+    #[must_use]
+    pub fn has_tests(&self) -> bool {
+        !self.tests.is_empty() || !self.condition.is_empty()
+    }
+
+    /// Whether a row lies between its bounds.
+    #[must_use]
+    pub fn looks_at(&self, schema: &RowSchema, row: &[Value]) -> bool {
+        self.bounds.iter().all(|filter| filter.meets(schema, row))
+    }
+
+    /// Whether a row between its bounds passes its tests.
+    #[must_use]
+    pub fn passes(&self, schema: &RowSchema, row: &[Value]) -> bool {
+        self.tests.iter().all(|filter| filter.meets(schema, row)) && self.condition.meets(schema, row)
     }
 }
 
@@ -95,7 +124,7 @@ impl Query {
         let one_value = bounds.iter().any(|filter| filter.comparison == Comparison::Eq);
         let order = self.sort.column.as_deref();
         let ordered = column == order || (order.is_none() && one_value);
-        Walk { column, bounds, tests, ordered }
+        Walk { column, bounds, tests, condition: &self.condition, ordered }
     }
 }
 
@@ -206,5 +235,21 @@ mod tests {
             columns(&query.count_walks()),
             [(Some("value"), false, 3), (Some("truth"), false, 3), (Some("range"), false, 2)]
         );
+    }
+
+    #[test]
+    fn a_condition_is_tested_along_every_way_and_makes_none() {
+        let query = filter(Query::default().sort("a", Direction::Ascending), "a", Comparison::Eq);
+        let condition = Condition::IsNull { column: "note".to_owned() };
+        let tested = Query { condition: condition.clone(), ..query.clone() };
+        let ways =
+            |query: &Query| query.page_walks().iter().map(|walk| walk.column.is_some()).collect::<Vec<_>>();
+        assert_eq!(ways(&tested), ways(&query));
+        assert!(query.page_walks()[0].is_exact() && !tested.page_walks()[0].is_exact());
+        for walk in tested.page_walks().iter().chain(&tested.count_walks()) {
+            assert!(walk.has_tests() && *walk.condition == condition);
+            let bare = walk.without_tests();
+            assert!(!bare.has_tests() && bare.bounds == walk.bounds && bare.column == walk.column);
+        }
     }
 }

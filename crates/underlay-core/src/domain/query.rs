@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{RowValues, ViewSchema};
+use crate::domain::condition::value_in;
+use crate::domain::{Condition, RowValues};
 use crate::words::limits::{PAGE_ROWS_MAX, QUERY_FILTERS_MAX};
-use crate::words::{Error, Position, Value};
+use crate::words::{EntitySchema, Error, Position, RowSchema, StoredEntity, Value};
 
 /// How a filter compares a column with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub enum Comparison {
 /// One condition on a column. The conditions of a query all hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// An indexed column.
+    /// The column. Of a filter of a query it is an indexed one.
     pub column: String,
     /// How to compare.
     pub comparison: Comparison,
@@ -34,11 +35,13 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether a row of a view meets it.
+    /// Whether a row meets it. One whose column is empty does not.
     #[must_use]
-    pub fn meets(&self, schema: &ViewSchema, row: &[Value]) -> bool {
-        let at = schema.columns.iter().position(|column| column.name == self.column);
-        let value = at.and_then(|at| row.get(at)).unwrap_or(&Value::Null);
+    pub fn meets(&self, schema: &RowSchema, row: &[Value]) -> bool {
+        let value = value_in(schema, row, &self.column);
+        if *value == Value::Null {
+            return false;
+        }
         match self.comparison {
             Comparison::Eq => *value == self.value,
             Comparison::Lt => *value < self.value,
@@ -113,7 +116,7 @@ impl Cursor {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the text is no cursor, or one of another order.
-    pub fn from_text(text: &str, sort: &Sort, schema: &ViewSchema) -> Result<Self, Error> {
+    pub fn from_text(text: &str, sort: &Sort, schema: &RowSchema) -> Result<Self, Error> {
         let not_a_cursor =
             || Error::invalid("the cursor is not one; take it as it was given in the page before");
         let byte = |at: usize| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
@@ -134,11 +137,14 @@ impl Cursor {
     }
 }
 
-/// What to read from a view.
+/// What to read of a view's rows, or of entities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// Conditions that all hold.
+    /// Conditions that all hold, each of which an index may serve.
     pub filters: Vec<Filter>,
+    /// What rows have to meet beside that. It may name every column and is tested row by row, so no row is found by
+    /// it; see [`Query::of`].
+    pub condition: Condition,
     /// The order.
     pub sort: Sort,
     /// Where the page before ended.
@@ -149,11 +155,49 @@ pub struct Query {
 
 impl Default for Query {
     fn default() -> Self {
-        Self { filters: Vec::new(), sort: Sort::default(), after: None, limit: 100 }
+        Self {
+            filters: Vec::new(),
+            condition: Condition::default(),
+            sort: Sort::default(),
+            after: None,
+            limit: 100,
+        }
     }
 }
 
 impl Query {
+    /// What meets a condition: what an index may serve of it becomes filters, the rest is tested row by row.
+    #[must_use]
+    pub fn of(condition: Condition, schema: &RowSchema) -> Self {
+        let mut query = Self::default();
+        let mut rest = Vec::new();
+        query.take(condition, schema, &mut rest);
+        query.condition = match rest.len() {
+            1 => rest.remove(0),
+            _ => Condition::All(rest),
+        };
+        query
+    }
+
+    fn take(&mut self, condition: Condition, schema: &RowSchema, rest: &mut Vec<Condition>) {
+        match condition {
+            Condition::All(parts) => parts.into_iter().for_each(|part| self.take(part, schema, rest)),
+            Condition::Compare(filter)
+                if self.filters.len() < QUERY_FILTERS_MAX
+                    && schema.indexed_column(&filter.column).is_ok() =>
+            {
+                self.filters.push(filter);
+            }
+            part => rest.push(part),
+        }
+    }
+
+    /// Whether a row meets the filters and the condition.
+    #[must_use]
+    pub fn meets(&self, schema: &RowSchema, row: &[Value]) -> bool {
+        self.filters.iter().all(|filter| filter.meets(schema, row)) && self.condition.meets(schema, row)
+    }
+
     /// Adds a condition.
     #[must_use]
     pub fn filter(mut self, column: impl Into<String>, comparison: Comparison, value: Value) -> Self {
@@ -175,11 +219,11 @@ impl Query {
         self
     }
 
-    /// Checks the query against a view. Adapters call it first.
+    /// Checks the query against the columns there are. Adapters call it first.
     ///
     /// # Errors
     /// [`Error::Invalid`] that names the column or limit and lists what there is.
-    pub fn validate(&self, schema: &ViewSchema) -> Result<(), Error> {
+    pub fn validate(&self, schema: &RowSchema) -> Result<(), Error> {
         if self.limit == 0 || self.limit > PAGE_ROWS_MAX {
             return Err(Error::invalid(format!(
                 "a page holds 1 to PAGE_ROWS_MAX = {PAGE_ROWS_MAX} rows, {} were asked for",
@@ -193,23 +237,10 @@ impl Query {
             )));
         }
         for filter in &self.filters {
-            let column = schema.indexed_column(&filter.column)?;
-            if filter.value.column_type() != Some(column.column_type) {
-                return Err(Error::invalid(format!(
-                    "column {} holds {:?}, the filter compares it with {:?}",
-                    column.name, column.column_type, filter.value
-                )));
-            }
-            if has_nul(&filter.value) {
-                return Err(Error::invalid(format!(
-                    "no text in a row holds a NUL, so none is compared with one (column {})",
-                    column.name
-                )));
-            }
-            if filter.comparison == Comparison::Prefix && !matches!(filter.value, Value::Text(_)) {
-                return Err(Error::invalid(format!("prefix is for text, column {} is not", column.name)));
-            }
+            schema.indexed_column(&filter.column)?;
+            filter.check(schema)?;
         }
+        self.condition.validate(schema)?;
         let sort_type = match &self.sort.column {
             Some(column) => Some(schema.indexed_column(column)?.column_type),
             None => None,
@@ -248,17 +279,42 @@ impl RowPage {
     pub fn of(
         mut rows: Vec<(String, RowValues)>,
         query: &Query,
-        schema: &ViewSchema,
+        schema: &RowSchema,
         position: Position,
     ) -> Self {
-        let more = rows.len() > query.limit;
-        rows.truncate(query.limit);
-        let sort = query.sort.column.as_deref();
-        let sort_at = sort.and_then(|name| schema.columns.iter().position(|column| column.name == name));
-        let next = rows.last().filter(|_| more).map(|(key, values)| Cursor {
-            value: sort_at.and_then(|at| values.get(at).cloned()),
-            key: key.clone(),
-        });
+        let next = end_of_page(&mut rows, query, schema, |(key, values)| (key, values));
         Self { rows, next, position }
     }
+}
+
+/// A page of entities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityPage {
+    /// The entities, in the order asked for.
+    pub entities: Vec<StoredEntity>,
+    /// Where the next page begins; none where this is the last.
+    pub next: Option<Cursor>,
+}
+
+impl EntityPage {
+    /// For adapters: as [`RowPage::of`].
+    #[must_use]
+    pub fn of(mut entities: Vec<StoredEntity>, query: &Query, schema: &EntitySchema) -> Self {
+        let next = end_of_page(&mut entities, query, schema, |entity| (&entity.id, &entity.values));
+        Self { entities, next }
+    }
+}
+
+/// Takes off what is past the limit of a query; gives where the next page begins.
+fn end_of_page<R>(
+    rows: &mut Vec<R>,
+    query: &Query,
+    schema: &RowSchema,
+    row: impl Fn(&R) -> (&String, &RowValues),
+) -> Option<Cursor> {
+    let more = rows.len() > query.limit;
+    rows.truncate(query.limit);
+    let sort_at = query.sort.column.as_deref().and_then(|name| schema.column_at(name));
+    let (key, values) = row(rows.last().filter(|_| more)?);
+    Some(Cursor { value: sort_at.and_then(|at| values.get(at).cloned()), key: key.clone() })
 }

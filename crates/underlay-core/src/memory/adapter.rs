@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules, MemorySnapshots};
+use super::{
+    MemoryCheckpoints, MemoryEntities, MemoryEventStore, MemoryReadModels, MemorySchedules, MemorySnapshots,
+};
 use crate::adapter::{Adapter, Backend, Migrations, OptionValues};
 use crate::ports::{Clock, SystemClock};
 use crate::words::Error;
@@ -37,7 +39,8 @@ impl MemoryAdapter {
     }
 
     fn backend(&self) -> Backend {
-        let store = Arc::new(MemoryEventStore::new(self.clock.clone()));
+        let entities = MemoryEntities::default();
+        let store = Arc::new(MemoryEventStore::new(self.clock.clone()).with_entities(entities.clone()));
         Backend {
             store: Some(store.clone()),
             wakeups: Some(store.clone()),
@@ -48,6 +51,7 @@ impl MemoryAdapter {
             checkpoints: Some(Arc::new(MemoryCheckpoints::default())),
             snapshots: Some(Arc::new(MemorySnapshots::default())),
             read_models: Some(Arc::new(MemoryReadModels::default())),
+            entities: Some(Arc::new(entities)),
             clock: Some(self.clock.clone()),
             ..Backend::default()
         }

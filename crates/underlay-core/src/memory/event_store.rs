@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::MemoryEntities;
 use super::work_queue::WorkRoom;
 use crate::adapter::{WakeupHub, answer_for_other};
 use crate::ports::{
@@ -24,6 +25,7 @@ pub struct MemoryEventStore {
     clock: Arc<dyn Clock>,
     log: Arc<Mutex<Log>>,
     wakeups: Arc<WakeupHub>,
+    entities: Option<MemoryEntities>,
 }
 
 #[derive(Default)]
@@ -56,7 +58,15 @@ impl MemoryEventStore {
     /// An empty store that stamps events by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { id: StoreId(Uuid::now_v7()), clock, log: Arc::default(), wakeups: Arc::default() }
+        let (log, wakeups) = (Arc::default(), Arc::default());
+        Self { id: StoreId(Uuid::now_v7()), clock, log, wakeups, entities: None }
+    }
+
+    /// Changes these entities with its commits.
+    #[must_use]
+    pub fn with_entities(mut self, entities: MemoryEntities) -> Self {
+        self.entities = Some(entities);
+        self
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -105,7 +115,14 @@ impl Log {
         StreamList { streams: page.collect(), more: listed.next().is_some() }
     }
 
-    fn commit(&mut self, tenant: &TenantId, commit: Commit, now: Timestamp) -> Result<Committed, Error> {
+    /// Stores a commit. `change_entities` is the last that may fail.
+    fn commit(
+        &mut self,
+        tenant: &TenantId,
+        commit: Commit,
+        now: Timestamp,
+        change_entities: impl FnOnce(&Commit) -> Result<(), Error>,
+    ) -> Result<Committed, Error> {
         let fingerprint = commit.fingerprint();
         if let Some((first, committed)) = self.commits.get(&(tenant.clone(), commit.id)) {
             if *first != fingerprint {
@@ -131,6 +148,7 @@ impl Log {
             }
         }
         let metadata = commit.encode_metadata()?;
+        change_entities(&commit)?;
         let recorded_at = self.events.last().map_or(now, |last| last.recorded_at.max(now));
         let mut tail = commit.event_count();
         let mut versions = Vec::with_capacity(commit.writes.len());
@@ -233,11 +251,19 @@ impl EventStore for MemoryEventStore {
         self.id
     }
 
+    fn keeps_entities(&self) -> bool {
+        self.entities.is_some()
+    }
+
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
         let mut hint = WorkHint::default();
         hint.add(tenant, &commit.work);
-        let committed = self.lock().commit(tenant, commit, self.clock.now())?;
+        let change_entities = |commit: &Commit| match &self.entities {
+            Some(entities) => entities.store(tenant, &commit.entities).map(|_| ()),
+            None => commit.check_no_entities(),
+        };
+        let committed = self.lock().commit(tenant, commit, self.clock.now(), change_entities)?;
         self.wake();
         self.wakeups.wake_for_work(hint);
         Ok(committed)

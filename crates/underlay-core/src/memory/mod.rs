@@ -2,12 +2,15 @@
 
 mod adapter;
 mod archive;
+mod cache;
 mod checkpoints;
+mod entities;
 mod event_bus;
 mod event_store;
 mod leases;
 mod mail;
 mod read_models;
+mod rows;
 mod scheduler;
 mod schedules;
 mod snapshots;
@@ -15,7 +18,9 @@ mod spans;
 mod work_queue;
 
 pub use adapter::MemoryAdapter;
+pub use cache::MemoryCache;
 pub use checkpoints::MemoryCheckpoints;
+pub use entities::MemoryEntities;
 pub use event_bus::MemoryEventBus;
 pub use event_store::MemoryEventStore;
 pub use leases::MemoryLeases;

@@ -1,4 +1,3 @@
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,16 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::MemoryLeases;
-use crate::adapter::Walk;
-use crate::domain::{Cursor, Direction, Filter, Query, RowPage, RowValues, ViewSchema};
+use super::rows::{self, Keyed};
+use crate::domain::{Query, RowPage, RowValues, ViewSchema};
 use crate::ports::{
     Generation, LoadedRow, ParkedEvent, ReadModels, RowAddress, RowChange, ScannedRows, SkipOrder,
     SkippedEvent, StoredOrder, Swap, Swept, ViewBatch, ViewInfo, ViewStop, ViewTable, check_order,
     check_order_number, check_page_limit, check_scan_limit,
 };
 use crate::ports::{no_generation, none_replaced, still_read};
-use crate::words::limits::QUERY_ROWS_SCANNED_MAX;
-use crate::words::{Checkpoint, Error, Json, Position, TenantId, Timestamp, Value};
+use crate::words::{Checkpoint, Error, Json, Position, TenantId, Timestamp};
 
 /// The tables of views, in memory.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +100,7 @@ impl Table {
                     let row = self.rows.get(&address).cloned();
                     let mut row = row.ok_or_else(|| Error::NotFound(format!("row {:?}", address.key)))?;
                     for (name, value) in patch {
-                        if let Some(at) = self.column_at(&name) {
+                        if let Some(at) = self.schema.column_at(&name) {
                             row[at] = value;
                         }
                     }
@@ -123,74 +121,11 @@ impl Table {
         Ok(())
     }
 
-    fn column_at(&self, name: &str) -> Option<usize> {
-        self.schema.columns.iter().position(|column| column.name == name)
-    }
-
-    fn meets(&self, row: &RowValues, filter: &Filter) -> bool {
-        filter.meets(&self.schema, row)
-    }
-
-    /// The rows of a tenant that meet these conditions.
-    fn between(&self, tenant: &TenantId, bounds: &[&Filter]) -> Vec<(&str, &RowValues)> {
-        self.rows
-            .iter()
-            .filter(|(address, row)| {
-                address.tenant == *tenant && bounds.iter().all(|filter| self.meets(row, filter))
-            })
-            .map(|(address, row)| (address.key.as_str(), row))
-            .collect()
-    }
-
-    /// The rows of a page, and one more where another page follows; `None` where the walk looks at more
-    /// rows than it may.
-    fn page(&self, tenant: &TenantId, query: &Query, walk: &Walk<'_>) -> Option<Vec<(&str, &RowValues)>> {
-        let directed = |order: Ordering| match query.sort.direction {
-            Direction::Ascending => order,
-            Direction::Descending => order.reverse(),
-        };
-        let last = query.after.as_ref().map(|cursor| (cursor.value.clone(), cursor.key.clone()));
-        let beyond = |(key, row): &(&str, &RowValues)| {
-            let place = self.place(query, key, row);
-            last.as_ref().is_none_or(|last| directed(place.cmp(last)) == Ordering::Greater)
-        };
-        let passes = |(_, row): &(&str, &RowValues)| walk.tests.iter().all(|filter| self.meets(row, filter));
-        let mut rows = self.between(tenant, &walk.bounds);
-        if walk.ordered {
-            rows.retain(beyond);
-        } else if rows.len() > QUERY_ROWS_SCANNED_MAX {
-            return None;
-        }
-        rows.sort_by_cached_key(|(key, row)| self.place(query, key, row));
-        if query.sort.direction == Direction::Descending {
-            rows.reverse();
-        }
-        let mut page = Vec::new();
-        for (looked, row) in rows.into_iter().enumerate() {
-            if walk.ordered && looked == QUERY_ROWS_SCANNED_MAX {
-                return None;
-            }
-            if passes(&row) && (walk.ordered || beyond(&row)) {
-                page.push(row);
-            }
-            if page.len() > query.limit {
-                break;
-            }
-        }
-        Some(page)
-    }
-
-    /// Where a row lies in the order asked for.
-    fn place(&self, query: &Query, key: &str, row: &RowValues) -> (Option<Value>, String) {
-        let sort_at = query.sort.column.as_deref().and_then(|name| self.column_at(name));
-        (sort_at.map(|at| row[at].clone()), key.to_owned())
-    }
-
-    /// How many rows meet the filters; `None` where the walk looks at more rows than it may.
-    fn count(&self, tenant: &TenantId, walk: &Walk<'_>) -> Option<u64> {
-        let rows = self.between(tenant, &walk.bounds);
-        let passes = |(_, row): &&(&str, &RowValues)| walk.tests.iter().all(|filter| self.meets(row, filter));
-        (rows.len() <= QUERY_ROWS_SCANNED_MAX).then(|| rows.iter().filter(passes).count() as u64)
+    /// The rows of a tenant.
+    fn of(&self, tenant: &TenantId) -> Vec<Keyed<'_>> {
+        let first = RowAddress { tenant: tenant.clone(), key: String::new() };
+        let owned = self.rows.range(first..).take_while(|(address, _)| address.tenant == *tenant);
+        owned.map(|(address, row)| (address.key.as_str(), row)).collect()
     }
 }
 
@@ -431,25 +366,14 @@ impl ReadModels for MemoryReadModels {
     async fn query(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<RowPage, Error> {
         query.validate(&table.schema)?;
         self.with_table(table, |table| {
-            let walks = query.page_walks();
-            let found = walks.iter().find_map(|walk| table.page(tenant, query, walk));
-            let mut rows = found.ok_or_else(Error::page_too_broad)?;
-            let more = rows.len() > query.limit;
-            rows.truncate(query.limit);
-            let next = rows.last().filter(|_| more).map(|(key, row)| {
-                let (value, key) = table.place(query, key, row);
-                Cursor { value, key }
-            });
-            let rows = rows.into_iter().map(|(key, row)| (key.to_owned(), row.clone())).collect();
-            Ok(RowPage { rows, next, position: table.checkpoint.position })
+            let page = rows::page(&table.schema, &table.of(tenant), query)?;
+            let rows = page.into_iter().map(|(key, row)| (key.to_owned(), row.clone())).collect();
+            Ok(RowPage::of(rows, query, &table.schema, table.checkpoint.position))
         })
     }
 
     async fn count(&self, table: &ViewTable, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
         query.validate(&table.schema)?;
-        self.with_table(table, |table| {
-            let walks = query.count_walks();
-            walks.iter().find_map(|walk| table.count(tenant, walk)).ok_or_else(Error::count_too_broad)
-        })
+        self.with_table(table, |table| rows::count(&table.schema, &table.of(tenant), query))
     }
 }

@@ -139,16 +139,25 @@ pub enum CommitStatus {
 /// 26. *A commit that names another which is stored with other content is refused, and stores nothing; whichever came first, also together.* `commits_agree_or_one_is_refused`
 /// 27. *A commit that yields to another which is stored with the same content gets the answer of that one, and stores nothing.* `a_commit_yields_to_another`
 /// 28. *Pages of the list of streams follow each other in the order of names, with every stream of the tenant and the category once, and its version.* `streams_are_listed_by_name`
+/// 29. *A store that does not keep entities with its log refuses a commit that changes any, and stores nothing.* `a_log_without_entities_refuses_them`
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// The identity of the log.
     fn store_id(&self) -> StoreId;
 
+    /// Whether commits may change entities: they are kept with the log, by the port
+    /// [`Entities`](crate::ports::Entities) of the same store, and change in the transaction of the commit. Where
+    /// they are not, [`EventStore::commit`] refuses a commit with entities by
+    /// [`Commit::check_no_entities`].
+    fn keeps_entities(&self) -> bool {
+        false
+    }
+
     /// Stores a commit. It is durable when this returns.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::IdReused`], [`Error::Invalid`], [`Error::Unavailable`]: nothing was
-    /// stored. [`Error::Uncertain`]: repeat with the same id.
+    /// [`Error::Conflict`], [`Error::IdReused`], [`Error::Invalid`], [`Error::Unavailable`], and of the entities
+    /// [`Error::EntityConflict`], [`Error::RuleViolation`], [`Error::NotFound`]: nothing was stored. [`Error::Uncertain`]: repeat with the same id.
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error>;
 
     /// Finds a commit by its id; `None` where it was never stored.
@@ -328,6 +337,9 @@ impl<S: EventStore + ?Sized> EventStoreExt for S {}
 impl<S: EventStore + ?Sized> EventStore for Arc<S> {
     fn store_id(&self) -> StoreId {
         (**self).store_id()
+    }
+    fn keeps_entities(&self) -> bool {
+        (**self).keeps_entities()
     }
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         (**self).commit(tenant, commit).await

@@ -2,8 +2,10 @@
 //! conformance case that attacks it.
 
 mod archive;
+mod cache;
 mod checkpoints;
 mod clock;
+mod entities;
 mod event_bus;
 mod event_store;
 mod leases;
@@ -21,8 +23,10 @@ mod wakeups;
 mod work_queue;
 
 pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
+pub use cache::{Cache, CacheEntry, CacheExt, check_cache_entries, check_cache_keys, check_cache_tag};
 pub use checkpoints::{Checkpoints, StoredCheckpoint, check_checkpoint_name};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use entities::{Atomicity, Entities, check_entity_ids, entity_not_prepared};
 pub use event_bus::{
     BusDeadLetter, BusSubscription, EventBus, EventBusExt, Subscriber, SubscriberId, SubscriberStanding,
     TenantLag, WhenFull,

@@ -158,7 +158,7 @@ pub fn check_scan_limit(limit: usize) -> Result<(), Error> {
 /// 3. *Rows and checkpoint change together, or neither does; where a store cannot, its rows say what they reflect.* `rows_and_checkpoint_change_together`
 /// 4. *The checkpoint moves only from the expected place; otherwise `CheckpointMoved`.* `the_checkpoint_moves_only_from_the_expected_place`
 /// 5. *Of two batches from one place, one is stored.* `one_of_two_batches_is_stored`
-/// 6. *A query yields the rows that meet every filter, in the order asked for.* `filters_and_sorts_hold`
+/// 6. *A query yields the rows that meet every filter and the condition, in the order asked for.* `filters_and_sorts_hold`
 /// 7. *Pages follow each other by cursor without gap or repeat, while rows are written.* `pages_follow_each_other`
 /// 8. *A tenant sees its own rows alone; one key in two tenants is two rows.* `rows_belong_to_their_tenant`
 /// 9. *Hostile text in keys and values is data.* `hostile_text_is_data`

@@ -2,10 +2,10 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::view_schema::check_key;
 use crate::domain::{RowValues, ViewSchema};
 use crate::ports::{LeaseTerm, ViewStop};
 use crate::words::limits::PARKED_REASON_BYTES_MAX;
+use crate::words::row_schema::check_key;
 use crate::words::{
     Checkpoint, Error, EventId, Position, RecordedEvent, StreamName, TenantId, Value, Version,
 };

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::{Decimal, Error, Timestamp};
 
-/// The type of a column in a view.
+/// The type of a column in a view or an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {
@@ -18,7 +18,7 @@ pub enum ColumnType {
     Timestamp,
 }
 
-/// A column in a view.
+/// A column in a view or an entity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Column {
     /// Its name: `a-z 0-9 _`, starting with a letter.
@@ -75,22 +75,45 @@ impl Value {
             ColumnType::Boolean => text.parse().ok().map(Self::Boolean),
             ColumnType::Timestamp => text.parse().ok().map(Self::Timestamp),
         };
-        parsed.ok_or_else(|| {
-            let right = match column_type {
-                ColumnType::Text => "a text",
-                ColumnType::Integer => "an integer such as 42",
-                ColumnType::Decimal => "a decimal such as -12.50",
-                ColumnType::Boolean => "true or false",
-                ColumnType::Timestamp => "a time such as 2026-01-31T12:00:00Z",
-            };
-            Error::invalid(format!("{text:?} is not {right}"))
-        })
+        parsed.ok_or_else(|| not_of(column_type, text))
     }
+}
+
+impl Value {
+    /// Reads a value of a type from JSON, as [`Value`] is written there: text, decimals and times as strings.
+    ///
+    /// # Errors
+    /// As [`Value::parse`].
+    pub fn from_json(column_type: ColumnType, json: &serde_json::Value) -> Result<Self, Error> {
+        match (column_type, json) {
+            (_, serde_json::Value::Null) => Ok(Self::Null),
+            (ColumnType::Boolean, serde_json::Value::Bool(truth)) => Ok(Self::Boolean(*truth)),
+            (
+                ColumnType::Text | ColumnType::Decimal | ColumnType::Timestamp,
+                serde_json::Value::String(text),
+            ) => Self::parse(column_type, text),
+            (ColumnType::Integer, json) if json.is_i64() => {
+                Ok(Self::Integer(json.as_i64().unwrap_or_default()))
+            }
+            (_, other) => Err(not_of(column_type, &other.to_string())),
+        }
+    }
+}
+
+fn not_of(column_type: ColumnType, text: &str) -> Error {
+    let right = match column_type {
+        ColumnType::Text => "a text",
+        ColumnType::Integer => "an integer such as 42",
+        ColumnType::Decimal => "a decimal such as -12.50",
+        ColumnType::Boolean => "true or false",
+        ColumnType::Timestamp => "a time such as 2026-01-31T12:00:00Z",
+    };
+    Error::invalid(format!("{text:?} is not {right}"))
 }
 
 /// A Rust type that can be a column.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a column of a view",
+    message = "`{Self}` cannot be a column of a view or an entity",
     label = "columns are String, i64, u32, bool, Decimal, Timestamp, or an Option of these; implement `ColumnValue` for a type of your own"
 )]
 pub trait ColumnValue: Sized {

@@ -11,8 +11,8 @@ use crate::words::limits::{
     METADATA_BYTES_MAX, OUTCOME_BYTES_MAX, PAYLOAD_BYTES_MAX,
 };
 use crate::words::{
-    Error, EventId, ExpectedVersion, InlineRow, Json, Metadata, NewEvent, NewWork, Outcome, Payload,
-    Position, StreamName, TenantId, Timestamp, Version,
+    EntityChange, Error, EventId, ExpectedVersion, InlineRow, Json, Metadata, NewEvent, NewWork, Outcome,
+    Payload, Position, StreamName, TenantId, Timestamp, Version,
 };
 
 /// The identity of a commit within its tenant: the id of the command, or a drawn one.
@@ -175,6 +175,9 @@ pub struct Commit {
     pub work: Vec<NewWork>,
     /// Rows that are stored with the events, each of a stream that the commit writes. No store keeps any yet.
     pub rows: Vec<InlineRow>,
+    /// Entities that are changed with the events, each at most once. Only a store that
+    /// [keeps entities](crate::ports::EventStore::keeps_entities) takes any.
+    pub entities: Vec<EntityChange>,
     /// How the command ended.
     pub outcome: Outcome,
     /// Stored with every event.
@@ -193,6 +196,7 @@ impl Commit {
             expectations: Vec::new(),
             work: Vec::new(),
             rows: Vec::new(),
+            entities: Vec::new(),
             outcome: Outcome::Accepted,
             metadata: Metadata::default(),
         }
@@ -216,6 +220,13 @@ impl Commit {
     #[must_use]
     pub fn send(mut self, work: NewWork) -> Self {
         self.work.push(work);
+        self
+    }
+
+    /// Sets the changes of entities.
+    #[must_use]
+    pub fn with_entities(mut self, entities: Vec<EntityChange>) -> Self {
+        self.entities = entities;
         self
     }
 
@@ -286,7 +297,8 @@ impl Commit {
             self.expectations.iter().map(|expectation| expectation.stream.as_str().len()).sum();
         let work: usize = self.work.iter().map(|work| work.bytes() + OVERHEAD).sum();
         let rows: usize = self.rows.iter().map(|row| row.bytes() + OVERHEAD).sum();
-        events + expectations + work + rows + rest_bytes(&self.outcome, &self.metadata)
+        let entities: usize = self.entities.iter().map(|change| change.bytes() + OVERHEAD).sum();
+        events + expectations + work + rows + entities + rest_bytes(&self.outcome, &self.metadata)
     }
 
     /// What a repeat with the same id must match. Drawn event ids do not count.
@@ -318,6 +330,10 @@ impl Commit {
         for work in &self.work {
             parts.push(b"work".to_vec());
             parts.extend(work.fingerprint_parts());
+        }
+        for change in &self.entities {
+            parts.push(b"entity".to_vec());
+            parts.extend(change.fingerprint_parts());
         }
         parts.push(self.outcome.kind().into());
         if let Outcome::Refused { code, body, .. } = &self.outcome {
@@ -362,6 +378,7 @@ impl Commit {
             }
         }
         self.check_work()?;
+        self.check_entities()?;
         check_outcome(&self.outcome, self.event_count())
     }
 
@@ -394,6 +411,30 @@ impl Commit {
             ));
         }
         Ok(())
+    }
+
+    fn check_entities(&self) -> Result<(), Error> {
+        EntityChange::check_all(&self.entities)?;
+        if matches!(self.outcome, Outcome::Refused { .. }) && !self.entities.is_empty() {
+            return Err(Error::invalid("a refusal changes no entities"));
+        }
+        Ok(())
+    }
+
+    /// Refuses changes of entities on behalf of a store that keeps none. Adapters of such a store call it after
+    /// [`Commit::validate`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check_no_entities(&self) -> Result<(), Error> {
+        match self.entities.first() {
+            Some(change) => Err(Error::invalid(format!(
+                "the store of the log does not keep {}: entities that are changed in one commit with events live in \
+                 the store of the log; nothing was stored",
+                change.entity()
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The metadata as it is stored with every event.
@@ -554,8 +595,10 @@ impl Committed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::words::{EventType, SchemaVersion, WorkKind};
+    use crate::words::{EntitySchema, EventType, SchemaVersion, WorkKind};
 
     fn commit(events: usize) -> Commit {
         let event =
@@ -626,6 +669,36 @@ mod tests {
         assert_ne!(sent.fingerprint(), one.fingerprint());
         assert_ne!(sent.fingerprint(), one.send(work().with_due_at(Timestamp::UNIX_EPOCH)).fingerprint());
         assert_eq!(sent.fingerprint(), other.send(work()).fingerprint());
+    }
+
+    #[test]
+    fn entities_count_and_are_part_of_what_a_repeat_must_match() {
+        let schema = Arc::new(EntitySchema::new("rate", 1, Vec::new()));
+        let create = |id: &str| EntityChange::create(schema.clone(), id, Vec::new());
+        let one = commit(1);
+        let with = |changes| one.clone().with_entities(changes);
+        let created = with(vec![create("eur")]);
+        created.validate().unwrap();
+        assert!(created.bytes() > one.bytes());
+        let delete = EntityChange::delete(schema.clone(), "eur", None);
+        let others = [one.clone(), with(vec![create("usd")]), with(vec![delete.clone()])];
+        for other in others {
+            assert_ne!(created.fingerprint(), other.fingerprint());
+        }
+        assert_eq!(created.fingerprint(), with(vec![create("eur")]).fingerprint());
+
+        let refusal =
+            Outcome::Refused { code: "no".into(), message: "No.".into(), body: Json::from_stored("{}") };
+        let refused = Commit::new(CommitId::draw()).with_outcome(refusal).with_entities(vec![delete.clone()]);
+        for (commit, named) in
+            [(refused, "a refusal changes no entities"), (with(vec![create("eur"), delete]), "changed twice")]
+        {
+            let error = commit.validate().unwrap_err().to_string();
+            assert!(error.contains(named), "{error} does not name {named}");
+        }
+        let elsewhere = created.check_no_entities().unwrap_err().to_string();
+        assert!(elsewhere.contains("rate") && elsewhere.contains("nothing was stored"), "{elsewhere}");
+        one.check_no_entities().unwrap();
     }
 
     #[test]

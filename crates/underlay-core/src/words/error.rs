@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::words::{Checkpoint, CommitId, ExpectedVersion, StreamName, Version};
+use crate::words::{Checkpoint, CommitId, EntityConflict, ExpectedVersion, StreamName, Version};
 
 /// A stream was not at the version a commit expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -26,6 +26,13 @@ pub enum Error {
     /// Somebody else wrote first. Load again and decide again.
     #[error(transparent)]
     Conflict(#[from] Conflict),
+    /// Somebody else wrote an entity first, or there is one already. Nothing was stored; load it again.
+    #[error(transparent)]
+    EntityConflict(Box<EntityConflict>),
+    /// A rule of the store does not hold: a value is there already which only one entity may have, say. Nothing was
+    /// stored. The text names entity and column, and never the value of another.
+    #[error("{0}")]
+    RuleViolation(String),
     /// The commit id was used before, with other content. Nothing was stored.
     #[error(
         "commit id {0} was used before with other content; a repeat must be the same, something new needs a new id"
@@ -93,6 +100,14 @@ pub enum Error {
         /// What differs.
         reason: String,
     },
+    /// The stored shape of an entity is not the shape in the code, and differs in a way that opening does not mend.
+    #[error("the entities {entity} were stored by another definition: {reason}")]
+    EntityChanged {
+        /// The name of the entity.
+        entity: String,
+        /// What differs, and what to do.
+        reason: String,
+    },
     /// What is stored cannot be read.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
@@ -104,6 +119,12 @@ pub enum Error {
         /// The vendor's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl From<EntityConflict> for Error {
+    fn from(conflict: EntityConflict) -> Self {
+        Self::EntityConflict(Box::new(conflict))
+    }
 }
 
 /// Why a checkpoint was refused.
@@ -133,6 +154,28 @@ impl Error {
     /// [`Error::Invalid`] with this text.
     pub fn invalid(text: impl Into<String>) -> Self {
         Self::Invalid(text.into())
+    }
+
+    /// [`Error::RuleViolation`] of a value that another entity of the tenant has already.
+    #[must_use]
+    pub fn not_unique(entity: &str, column: &str) -> Self {
+        Self::RuleViolation(format!(
+            "{entity} has another entity with this value in column {column}, where values are unique"
+        ))
+    }
+
+    /// [`Error::Damaged`] of a stored entity. Its reason says what is wrong, and names the column where it is about one.
+    #[must_use]
+    pub fn damaged_entity(entity: &str, id: &str, reason: impl fmt::Display) -> Self {
+        Self::Damaged(format!("{entity} {id:?}: {reason}"))
+    }
+
+    /// [`Error::Unavailable`] of changes of entities whose answer was lost.
+    #[must_use]
+    pub fn unit_uncertain(reason: impl fmt::Display) -> Self {
+        Self::unavailable(format!(
+            "it is uncertain whether the entities were changed ({reason}); read them to find out"
+        ))
     }
 
     /// [`Error::Unavailable`] with this reason and no known time to wait.
@@ -168,6 +211,8 @@ impl Error {
     pub fn for_tenant(&self) -> String {
         match self {
             Self::Conflict(_)
+            | Self::EntityConflict(_)
+            | Self::RuleViolation(_)
             | Self::IdReused(_)
             | Self::NotFound(_)
             | Self::Invalid(_)

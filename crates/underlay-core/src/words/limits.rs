@@ -78,7 +78,7 @@ pub const PAGE_SCAN_MAX: u64 = 50_000;
 pub const BROWSE_EVENTS_PASSED_MAX: usize = 10_000;
 /// Reads without an event to give, of one page of a search in a tenant's log.
 pub const BROWSE_EMPTY_READS_MAX: usize = 64;
-/// Rows asked for in one page of a view.
+/// Rows asked for in one page of a view, and entities asked for at once.
 pub const PAGE_ROWS_MAX: usize = 1_000;
 /// Bytes in a row's key.
 pub const ROW_KEY_BYTES_MAX: usize = 1_024;
@@ -104,10 +104,22 @@ pub const SCAN_BYTES_MAX: usize = 4 << 20;
 pub const ALTERATIONS_MAX: usize = 16;
 /// Bytes in what is stored of an order for a view, and of what has become of it.
 pub const VIEW_ORDER_BYTES_MAX: usize = 256 << 10;
-/// Bytes in a view's or column's name.
+/// Bytes in the name of a view, an entity or a column.
 pub const NAME_BYTES_MAX: usize = 48;
-/// Columns in a view.
+/// Columns in a view or an entity.
 pub const VIEW_COLUMNS_MAX: usize = 64;
+/// Changes of entities that are stored together.
+pub const UNIT_CHANGES_MAX: usize = 1_000;
+/// Bytes in changes of entities that are stored together.
+pub const UNIT_BYTES_MAX: usize = 16 << 20;
+/// Bytes in the values of one entity, with its id and its name.
+pub const ENTITY_BYTES_MAX: usize = 4 << 20;
+/// Comparisons in one condition, with what joins them.
+pub const CONDITION_PARTS_MAX: usize = 64;
+/// Conditions within each other.
+pub const CONDITION_DEPTH_MAX: usize = 8;
+/// Values that one condition compares a column with.
+pub const CONDITION_VALUES_MAX: usize = 100;
 /// Filters in one query.
 pub const QUERY_FILTERS_MAX: usize = 8;
 /// Rows a query may look at on one way to its answer, and a count too; see
@@ -117,6 +129,18 @@ pub const QUERY_ROWS_SCANNED_MAX: usize = 50_000;
 pub const LEASE_NAME_BYTES_MAX: usize = 128;
 /// Seconds a lease may be asked for at once.
 pub const LEASE_SECONDS_MAX: u64 = 24 * 60 * 60;
+/// Bytes in a key of a cache.
+pub const CACHE_KEY_BYTES_MAX: usize = 512;
+/// Bytes in a value of a cache.
+pub const CACHE_VALUE_BYTES_MAX: usize = 1 << 20;
+/// Keys of one call to a cache.
+pub const CACHE_KEYS_MAX: usize = 1_000;
+/// Tags of one value of a cache.
+pub const CACHE_TAGS_MAX: usize = 8;
+/// Bytes in a tag of a cache.
+pub const CACHE_TAG_BYTES_MAX: usize = 128;
+/// How long a cache keeps a value at most.
+pub const CACHE_TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Bytes in the key that tells a repeat of a mail from another one.
 pub const MAIL_KEY_BYTES_MAX: usize = 255;
 /// Bytes in an address of mail.

@@ -1,4 +1,4 @@
-use underlay_core::{Aggregate, Command, Event, Refusal, Row, SnapshotState, View};
+use underlay_core::{Aggregate, Command, Entity, Event, Persistent, Refusal, Row, SnapshotState, View};
 
 struct Plain;
 
@@ -6,6 +6,8 @@ fn event<T: Event>() {}
 fn command<T: Command>() {}
 fn refusal<T: Refusal>() {}
 fn row<T: Row>() {}
+fn entity<T: Entity>() {}
+fn persistent<T: Persistent>() {}
 fn aggregate<T: Aggregate>() {}
 fn view<T: View>() {}
 fn snapshot_state<T: SnapshotState>() {}
@@ -15,6 +17,8 @@ fn main() {
     command::<Plain>();
     refusal::<Plain>();
     row::<Plain>();
+    entity::<Plain>();
+    persistent::<Plain>();
     aggregate::<Plain>();
     view::<Plain>();
     snapshot_state::<Plain>();

@@ -4,6 +4,7 @@
 
 mod command;
 mod compile_fail;
+mod entity;
 mod event;
 mod refusal;
 mod row;

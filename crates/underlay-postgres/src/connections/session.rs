@@ -415,6 +415,65 @@ impl Sessions {
         Ok(rows)
     }
 
+    /// Runs statements that write in one transaction, all sent at once; once, for what must not be repeated.
+    pub(crate) async fn write_all(
+        &self,
+        role: &SessionRole,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, Broken> {
+        let session = self.acquire(&self.engine, role).await.map_err(Broken::from)?;
+        let writing = self.write_all_on(session.client(), role, statements);
+        match timeout(self.transaction_timeout, writing).await {
+            Ok(Ok(answers)) => {
+                session.give_back();
+                Ok(answers)
+            }
+            Ok(Err(Broken { answers, failure })) => match self.end(session, Err::<(), Failure>(failure)) {
+                Err(failure) => {
+                    self.let_go(&failure);
+                    Err(Broken { answers, failure })
+                }
+                Ok(()) => Ok(answers),
+            },
+            Err(_) => Err(self.give_up(session).into()),
+        }
+    }
+
+    /// As [`Sessions::write_all`], on a connection outside the pools too.
+    pub(crate) async fn write_all_on(
+        &self,
+        client: &Client,
+        role: &SessionRole,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, Broken> {
+        let begin = send(client.batch_execute(READ_WRITE)).await;
+        let settings = send(self.take_role(client, role)).await;
+        let longest = milliseconds(self.transaction_timeout);
+        let parameters: [Parameter<'_>; 1] = [(&longest, Type::INT8)];
+        let limits = send(client.query_typed(include_str!("../sql/set_unit.sql"), &parameters)).await;
+        let mut sent = Vec::with_capacity(statements.len());
+        for statement in statements {
+            sent.push(send(client.query_typed(statement.sql, &statement.parameters)).await);
+        }
+        // After a failure it rolls back.
+        let end = send(client.batch_execute("COMMIT")).await;
+        // All was sent when the first poll came back: a caller that goes away leaves all of it, or nothing.
+        begin.answer().await?;
+        settings.answer().await?;
+        limits.answer().await?;
+        let mut answers = Vec::with_capacity(sent.len());
+        for answer in sent {
+            match answer.answer().await {
+                Ok(rows) => answers.push(rows),
+                Err(error) => return Err(Broken { answers, failure: error.into() }),
+            }
+        }
+        match end.answer().await {
+            Ok(()) => Ok(answers),
+            Err(error) => Err(Broken { answers, failure: error.into() }),
+        }
+    }
+
     /// Runs a transaction that writes, and runs it again after a deadlock or a serialization failure, and
     /// where the server took no writes.
     pub(crate) async fn write<T>(
@@ -713,6 +772,26 @@ pub(crate) struct Statement<'a> {
 impl<'a> Statement<'a> {
     pub(crate) fn new(sql: &'a str, parameters: impl Into<Vec<Parameter<'a>>>) -> Self {
         Self { sql, parameters: parameters.into() }
+    }
+}
+
+/// A transaction of several statements that failed.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    /// The answers of the statements before the one that failed.
+    pub(crate) answers: Vec<Vec<Row>>,
+    pub(crate) failure: Failure,
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self { answers: Vec::new(), failure }
+    }
+}
+
+impl From<tokio_postgres::Error> for Broken {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Failure::from(error).into()
     }
 }
 

@@ -3,9 +3,7 @@
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
-use underlay_core::adapter::{
-    Answer, At, FaultHook, Request, payload_columns, recorded_time, refusal_columns, stored_number,
-};
+use underlay_core::adapter::{Answer, At, FaultHook, Request, payload_columns, recorded_time};
 use underlay_core::{
     Committed, Conflict, Error, ExpectedVersion, NewEvent, Outcome, Position, StreamName, StreamVersion,
     Version,
@@ -13,12 +11,13 @@ use underlay_core::{
 use uuid::Uuid;
 
 use crate::config::{PostgresConfig, milliseconds};
-use crate::connections::session::Parameter;
+use crate::connections::session::{Parameter, Sessions};
 use crate::error::{Failure, raised};
 use crate::fault::FaultPoint;
-use crate::log::seen::{Place, Seen};
+use crate::log::append_entities::EntityCalls;
+use crate::log::given::{Given, expected_number};
+use crate::log::seen::Place;
 use crate::migrate::filled;
-use crate::work::sent::SentArrays;
 
 /// Who appends: what a lost attempt is declared void by.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +39,7 @@ pub(crate) struct Calls {
     batch: String,
     sending: String,
     single: String,
+    pub(super) with_entities: EntityCalls,
     /// How long a transaction may stay that the server cannot end by itself, in milliseconds.
     longest: i64,
     faults: FaultHook<FaultPoint>,
@@ -51,33 +51,40 @@ impl Calls {
             batch: filled(include_str!("../sql/append_commits.sql"), config),
             sending: filled(include_str!("../sql/append_commits_and_work.sql"), config),
             single: filled(include_str!("../sql/append_commit.sql"), config),
+            with_entities: EntityCalls::new(config),
             longest: milliseconds(config.commit_timeout),
             faults: config.faults.clone(),
         }
     }
 
-    /// Writes a batch in one transaction, on a log that holds the last event this process has seen.
+    /// Writes a batch in one transaction, on a log that holds the last event this process has seen. A commit that changes
+    /// entities is alone in its batch.
     ///
     /// # Errors
     /// Where one commit cannot be stored none is; where the connection is lost, all may be.
     pub(crate) async fn append(
         &self,
+        sessions: &Sessions,
         client: &Client,
         attempt: Attempt,
         stamp: Option<i64>,
-        seen: &Seen,
         batch: &[Request],
     ) -> Result<Vec<Verdict>, Failure> {
+        let seen = &sessions.seen;
         let last = seen.last();
         let single = match batch {
             [request] if !self.faults.asks(FaultPoint::Alone) => Single::of(request),
             _ => None,
         };
-        let appended = match &single {
-            Some(single) => {
+        let appended = match (&single, batch) {
+            (Some(single), _) => {
                 self.append_one(client, attempt, stamp, last, single).await.map(|verdict| vec![verdict])
             }
-            None => self.append_all(client, attempt, stamp, last, batch).await,
+            (None, [request]) if !request.commit.entities.is_empty() => {
+                let given = Given::of(batch, attempt, stamp, last);
+                self.with_entities.append(sessions, client, request, given).await.map(|verdict| vec![verdict])
+            }
+            (None, _) => self.append_all(client, attempt, stamp, last, batch).await,
         };
         appended.map_err(|failure| match last {
             Some(last) if failure.is_raised(raised::OTHER_LOG) => seen.missing(last),
@@ -129,64 +136,24 @@ impl Calls {
         seen: Option<Place>,
         batch: &[Request],
     ) -> Result<Vec<Verdict>, Failure> {
-        let arrays = Arrays::of(batch);
-        let (seen_position, seen_event) = (seen.map(|place| place.position), seen.map(|place| place.event));
-        let refusals = arrays.codes.iter().any(Option::is_some);
-        let (codes, messages, bodies) = if refusals {
-            (Some(&arrays.codes), Some(&arrays.messages), Some(&arrays.bodies))
-        } else {
-            (None, None, None)
-        };
-        let is_plain =
-            arrays.encodings.iter().all(Option::is_none) && arrays.key_ids.iter().all(Option::is_none);
-        let (encodings, key_ids) =
-            if is_plain { (None, None) } else { (Some(&arrays.encodings), Some(&arrays.key_ids)) };
-        let mut parameters: Vec<Parameter<'_>> = vec![
-            (&attempt.writer, Type::UUID),
-            (&attempt.number, Type::INT8),
-            (&stamp, Type::INT8),
-            (&arrays.tenants, Type::TEXT_ARRAY),
-            (&arrays.ids, Type::UUID_ARRAY),
-            (&arrays.fingerprints, Type::BYTEA_ARRAY),
-            (&arrays.event_counts, Type::INT4_ARRAY),
-            (&arrays.ends, Type::INT4_ARRAY),
-            (&codes, Type::TEXT_ARRAY),
-            (&messages, Type::TEXT_ARRAY),
-            (&bodies, Type::TEXT_ARRAY),
-            (&arrays.metadata, Type::TEXT_ARRAY),
-            (&arrays.expected_commits, Type::INT4_ARRAY),
-            (&arrays.expected_streams, Type::TEXT_ARRAY),
-            (&arrays.expected_versions, Type::INT8_ARRAY),
-            (&arrays.event_commits, Type::INT4_ARRAY),
-            (&arrays.event_expectations, Type::INT4_ARRAY),
-            (&arrays.event_steps, Type::INT4_ARRAY),
-            (&arrays.event_tails, Type::INT4_ARRAY),
-            (&arrays.event_ids, Type::UUID_ARRAY),
-            (&arrays.event_types, Type::TEXT_ARRAY),
-            (&arrays.event_schema_versions, Type::INT8_ARRAY),
-            (&arrays.event_payloads, Type::TEXT_ARRAY),
-            (&seen_position, Type::INT8),
-            (&seen_event, Type::UUID),
-            (&encodings, Type::TEXT_ARRAY),
-            (&key_ids, Type::TEXT_ARRAY),
-        ];
+        let given = Given::of(batch, attempt, stamp, seen);
+        let mut parameters = given.parameters();
         // A batch that sends nothing on and names no other commit is written as if there were neither.
-        let (sent, naming) = (SentArrays::of(batch), NamingArrays::of(batch));
-        let sql = if sent.is_empty() && naming.is_none() {
-            &self.batch
-        } else {
-            parameters.extend(sent.parameters());
-            parameters.extend(NamingArrays::parameters(naming.as_ref()));
+        let sql = if given.has_more() {
+            parameters.extend(given.more_parameters());
             &self.sending
+        } else {
+            &self.batch
         };
         parameters.push((&self.longest, Type::INT8));
         let row = client.query_typed_one(sql, &parameters).await?;
-        verdicts(&row, batch, arrays.ends)
+        drop(parameters);
+        verdicts(&row, batch, given.into_ends())
     }
 }
 
-/// A commit of one event that expects nothing else, sends nothing on and names no other: most commits are, and alone in a
-/// batch it needs no arrays.
+/// A commit of one event that expects nothing else, sends nothing on, names no other and changes no entity: most commits
+/// are, and alone in a batch it needs no arrays.
 struct Single<'a> {
     request: &'a Request,
     stream: &'a StreamName,
@@ -203,143 +170,10 @@ impl<'a> Single<'a> {
             return None;
         };
         let [event] = &write.events[..] else { return None };
-        if !commit.work.is_empty() || commit.agreement.is_some() {
+        if !commit.work.is_empty() || commit.agreement.is_some() || !commit.entities.is_empty() {
             return None;
         }
         Some(Self { request, stream: &write.stream, expected: write.expected, event })
-    }
-}
-
-/// An expected version as the function takes it.
-fn expected_number(version: ExpectedVersion) -> i64 {
-    match version {
-        ExpectedVersion::Any => -1,
-        ExpectedVersion::Exists => -2,
-        ExpectedVersion::NoStream => 0,
-        ExpectedVersion::Exact(version) => stored_number(version.0),
-    }
-}
-
-/// A count that a limit of the core keeps far below the end of the type.
-pub(crate) fn small(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-#[derive(Default)]
-struct Arrays<'a> {
-    tenants: Vec<&'a str>,
-    ids: Vec<Uuid>,
-    fingerprints: Vec<&'a [u8]>,
-    event_counts: Vec<i32>,
-    ends: Vec<i32>,
-    codes: Vec<Option<&'a str>>,
-    messages: Vec<Option<&'a str>>,
-    bodies: Vec<Option<&'a str>>,
-    metadata: Vec<&'a str>,
-    expected_commits: Vec<i32>,
-    expected_streams: Vec<&'a str>,
-    expected_versions: Vec<i64>,
-    event_commits: Vec<i32>,
-    event_expectations: Vec<i32>,
-    event_steps: Vec<i32>,
-    event_tails: Vec<i32>,
-    event_ids: Vec<Uuid>,
-    event_types: Vec<&'a str>,
-    event_schema_versions: Vec<i64>,
-    event_payloads: Vec<&'a str>,
-    encodings: Vec<Option<&'a str>>,
-    key_ids: Vec<Option<&'a str>>,
-}
-
-impl<'a> Arrays<'a> {
-    fn of(batch: &'a [Request]) -> Self {
-        let mut arrays = Self::default();
-        for request in batch {
-            arrays.push(request);
-        }
-        arrays
-    }
-
-    fn push(&mut self, request: &'a Request) {
-        let commit = &request.commit;
-        let (code, message, body) = refusal_columns(&commit.outcome);
-        self.tenants.push(request.tenant.as_str());
-        self.ids.push(commit.id.0);
-        self.fingerprints.push(&request.reply.fingerprint.0);
-        let mut tail = small(commit.event_count());
-        self.event_counts.push(tail);
-        self.codes.push(code);
-        self.messages.push(message);
-        self.bodies.push(body);
-        self.metadata.push(request.reply.metadata.as_str());
-        let number = small(self.ids.len());
-        for write in &commit.writes {
-            self.expect(number, write.stream.as_str(), write.expected);
-            let expectation = small(self.expected_streams.len());
-            for (step, event) in (1..).zip(&write.events) {
-                tail -= 1;
-                self.event_commits.push(number);
-                self.event_expectations.push(expectation);
-                self.event_steps.push(step);
-                self.event_tails.push(tail);
-                self.event_ids.push(event.event_id.0);
-                self.event_types.push(event.event_type.as_str());
-                self.event_schema_versions.push(event.schema_version.0.into());
-                self.event_payloads.push(event.payload.text().as_str());
-                let (encoding, key_id) = payload_columns(&event.payload);
-                self.encodings.push(encoding);
-                self.key_ids.push(key_id);
-            }
-        }
-        for expectation in &commit.expectations {
-            self.expect(number, expectation.stream.as_str(), expectation.expected);
-        }
-        self.ends.push(small(self.event_ids.len()));
-    }
-
-    fn expect(&mut self, commit: i32, stream: &'a str, version: ExpectedVersion) {
-        self.expected_commits.push(commit);
-        self.expected_streams.push(stream);
-        self.expected_versions.push(expected_number(version));
-    }
-}
-
-/// The commits that name another, one entry for each.
-#[derive(Default)]
-struct NamingArrays {
-    commits: Vec<i32>,
-    named: Vec<Uuid>,
-    yields: Vec<bool>,
-}
-
-impl NamingArrays {
-    /// `None` where no commit names another.
-    fn of(batch: &[Request]) -> Option<Self> {
-        let mut arrays = Self::default();
-        for (number, request) in (1..).zip(batch) {
-            if let Some(agreement) = request.commit.agreement {
-                arrays.commits.push(number);
-                arrays.named.push(agreement.with.0);
-                arrays.yields.push(agreement.yields);
-            }
-        }
-        (!arrays.commits.is_empty()).then_some(arrays)
-    }
-
-    /// As the function takes them, in its order.
-    fn parameters(arrays: Option<&Self>) -> [Parameter<'_>; 3] {
-        match arrays {
-            Some(arrays) => [
-                (&arrays.commits, Type::INT4_ARRAY),
-                (&arrays.named, Type::UUID_ARRAY),
-                (&arrays.yields, Type::BOOL_ARRAY),
-            ],
-            None => [
-                (&None::<Vec<i32>>, Type::INT4_ARRAY),
-                (&None::<Vec<Uuid>>, Type::UUID_ARRAY),
-                (&None::<Vec<bool>>, Type::BOOL_ARRAY),
-            ],
-        }
     }
 }
 
@@ -363,6 +197,12 @@ fn verdicts(row: &Row, batch: &[Request], ends: Vec<i32>) -> Result<Vec<Verdict>
         verdicts.push(verdict(request, end, recorded_at, own)?);
     }
     Ok(verdicts)
+}
+
+/// The answer to a commit that is alone, as [`verdicts`].
+pub(super) fn only_verdict(row: &Row, request: &Request, ends: Vec<i32>) -> Result<Verdict, Failure> {
+    let verdicts = verdicts(row, std::slice::from_ref(request), ends)?;
+    verdicts.into_iter().next().ok_or_else(torn)
 }
 
 /// The answer to one commit: where it ends or why it was not stored, and the versions before it.

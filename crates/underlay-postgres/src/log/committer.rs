@@ -5,11 +5,11 @@
 //!
 //! States and what happens when something fails:
 //!
-//! - **Serving.** A commit that conflicts fails alone: the function checks each by itself. Any other
-//!   error of the values halves the batch until the commit at fault stands alone. What the server
-//!   refuses without looking at the values (a lock not given in time, a full disk) fails the batch as
-//!   `Unavailable`: nothing was stored. A server that takes no writes is let go, and the batch is sent
-//!   once more where another one does.
+//! - **Serving.** A commit that conflicts fails alone: the function checks each by itself. One that changes
+//!   entities is written alone, since what they refuse undoes the transaction. Any other error of the values
+//!   halves the batch until the commit at fault stands alone. What the server refuses without looking at the
+//!   values (a lock not given in time, a full disk) fails the batch as `Unavailable`: nothing was stored. A
+//!   server that takes no writes is let go, and the batch is sent once more where another one does.
 //! - **In doubt**, from sending a batch to its answer. Where the session or the connection ends in
 //!   between, the batch may be stored, may still be running, or may not have arrived. So a new connection
 //!   raises a fence under the lock of the log: the attempt is void from then on, and what is found by its
@@ -118,7 +118,7 @@ impl Committer {
             // Whoever was just answered may have the next commit ready: it goes with this batch.
             tokio::task::yield_now().await;
             let Some(batch) = intake.next().await else { return };
-            let mut flights = VecDeque::from([Leg::new(batch)]);
+            let mut flights = legs(batch);
             while !flights.is_empty() {
                 let Some(connected) = self.connected(link.take(), &mut flights).await else { return };
                 link = match flights.pop_front() {
@@ -233,8 +233,8 @@ impl Committer {
         self.faults.at(FaultPoint::Send)?;
         self.attempt.number += 1;
         let stamp = self.clock.as_ref().map(|clock| clock.now().as_microsecond());
-        let seen = &self.sessions.seen;
-        let call = self.calls.append(&link.client, self.attempt, stamp, seen, &flight.requests);
+        let sessions = &self.sessions;
+        let call = self.calls.append(sessions, &link.client, self.attempt, stamp, &flight.requests);
         let verdicts = tokio::time::timeout(self.commit_timeout, call).await.map_err(|_| {
             Failure::Lost(format!(
                 "no answer to a group commit in {:?} (commit_timeout)",
@@ -385,6 +385,21 @@ impl Leg {
     fn new(requests: Vec<Request>) -> Self {
         Self { flight: Flight::new(requests), moved: false }
     }
+}
+
+/// A batch in the parts it is written in: a commit that changes entities is alone.
+fn legs(batch: Vec<Request>) -> VecDeque<Leg> {
+    let alone = |request: &Request| !request.commit.entities.is_empty();
+    let mut legs: VecDeque<Leg> = VecDeque::new();
+    for request in batch {
+        match legs.back_mut() {
+            Some(leg) if !alone(&request) && !leg.flight.requests.iter().any(alone) => {
+                leg.flight.requests.push(request);
+            }
+            _ => legs.push_back(Leg::new(vec![request])),
+        }
+    }
+    legs
 }
 
 /// Answers everybody when the task ends, however it ends.

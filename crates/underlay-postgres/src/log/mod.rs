@@ -2,8 +2,10 @@
 //! and the rows it is read back from.
 
 pub(crate) mod append;
+pub(crate) mod append_entities;
 pub(crate) mod committer;
 pub(crate) mod event_row;
+pub(crate) mod given;
 pub(crate) mod intake;
 pub(crate) mod known;
 pub(crate) mod listener;

@@ -79,16 +79,25 @@ async fn answer(sessions: Arc<Sessions>, mut waiting: mpsc::Receiver<Request>) {
     }
 }
 
-/// The answer to one call, by what is stored under its own id, or else under the one it names.
+/// The answer to one call, by what is stored.
 fn answer_stored(request: &Request, found: Found, other: Option<Found>) -> Answer {
-    if let Some(first) = found? {
-        return answer_again(request, first);
-    }
-    let other = other.transpose()?.flatten();
-    let answer = other.and_then(|other| answer_for_other(&request.commit, request.reply.fingerprint, other));
     // It was forgotten meanwhile, as commits without events are: asked again, this one is decided anew.
-    answer.unwrap_or_else(|| {
+    stored_answer(request, found, other).unwrap_or_else(|| {
         let reason = format!("what answers commit {} was there and is forgotten", request.commit.id);
         Err(Error::Unavailable { reason, retry_after: Some(crate::error::RETRY_AFTER), overloaded: false })
     })
+}
+
+/// What is stored under the id of a commit, or else under the one it names, as its answer; none where it is not
+/// answered by either.
+pub(crate) fn stored_answer(request: &Request, found: Found, other: Option<Found>) -> Option<Answer> {
+    let found = found.and_then(|own| Ok((own, other.transpose()?.flatten())));
+    let (own, other) = match found {
+        Ok(found) => found,
+        Err(damaged) => return Some(Err(damaged.into())),
+    };
+    match own {
+        Some(first) => Some(answer_again(request, first)),
+        None => other.and_then(|other| answer_for_other(&request.commit, request.reply.fingerprint, other)),
+    }
 }

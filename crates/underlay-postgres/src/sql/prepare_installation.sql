@@ -64,7 +64,7 @@ BEGIN
             END;
         END IF;
     END LOOP;
-    FOREACH wanted IN ARRAY ARRAY['{schema}', '{views}'] LOOP
+    FOREACH wanted IN ARRAY ARRAY['{schema}', '{views}', '{entities}'] LOOP
         IF to_regnamespace(wanted) IS NULL THEN
             BEGIN
                 EXECUTE format('CREATE SCHEMA IF NOT EXISTS %s AUTHORIZATION %I', wanted, '{owner}');

@@ -17,7 +17,7 @@ FROM (
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     JOIN pg_roles AS wanted
         ON wanted.rolname = CASE WHEN n.oid = to_regnamespace('{schema}') THEN '{owner}' ELSE '{worker}' END
-    WHERE n.oid IN (to_regnamespace('{schema}'), to_regnamespace('{views}'))
+    WHERE n.oid IN (to_regnamespace('{schema}'), to_regnamespace('{views}'), to_regnamespace('{entities}'))
         AND c.relkind IN ('r', 'p')
     UNION ALL
     SELECT

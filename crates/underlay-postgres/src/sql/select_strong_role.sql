@@ -23,7 +23,7 @@ CROSS JOIN LATERAL (
             WHEN roles.rolbypassrls THEN 'passes over row-level security'
             WHEN roles.rolname IN ('{owner}', '{append}') THEN 'owns the log'
             WHEN roles.oid IN (
-                SELECT nspowner FROM pg_namespace WHERE oid IN (to_regnamespace('{schema}'), to_regnamespace('{views}'))
+                SELECT nspowner FROM pg_namespace WHERE oid IN (to_regnamespace('{schema}'), to_regnamespace('{views}'), to_regnamespace('{entities}'))
                 UNION ALL
                 SELECT relowner FROM pg_class WHERE relnamespace = to_regnamespace('{schema}')
                 UNION ALL

@@ -7,7 +7,8 @@ use underlay_core::limits::ALTERATIONS_MAX;
 use underlay_core::{Column, ViewTable};
 
 use crate::error::Failure;
-use crate::views::row_table::{column_type, plain_name};
+use crate::rows::values::column_type;
+use crate::views::view_table::plain_name;
 
 /// What a table is: an ordinary one, which a crash leaves as it is.
 const ORDINARY: &str = "rp";
@@ -70,7 +71,7 @@ pub(crate) fn find(rows: &[Row], table: &ViewTable) -> Result<Vec<String>, Failu
     Ok(told)
 }
 
-/// The parts that [`create`](crate::views::row_table::create) makes.
+/// The parts that [`create`](crate::views::view_table::create) makes.
 fn as_made(table: &ViewTable) -> Parts {
     let plain = plain_name(&table.schema.name, table.generation);
     let mut parts = Parts::from([

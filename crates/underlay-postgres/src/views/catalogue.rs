@@ -28,7 +28,7 @@ use crate::log::event_row::{self, RawJson};
 use crate::log::known::fingerprint;
 use crate::read_models::apply_batch;
 use crate::store::Open;
-use crate::views::{row_table, view_orders, view_stops};
+use crate::views::{view_orders, view_stops, view_table};
 
 /// Finds the generation that is read, in the answer to `select_active_generation`; `None` where the view is not
 /// there.
@@ -209,7 +209,7 @@ impl Work for Sweep<'_> {
         for row in &found {
             let (view, generation): (String, u32) = (row.try_get(0)?, generation(row, 1)?);
             client.batch_execute("SAVEPOINT drop").await?;
-            let drop = row_table::drop(&view, generation, &self.open.views_schema);
+            let drop = view_table::drop(&view, generation, &self.open.views_schema);
             match client.batch_execute(&drop).await.map_err(Failure::from) {
                 Ok(()) => {
                     forget(client, &view, generation).await?;
@@ -486,7 +486,7 @@ async fn create_generation(
     ];
     client.query_typed(include_str!("../sql/insert_checkpoint.sql"), &parameters).await?;
     let table = ViewTable { schema: schema.clone(), generation };
-    let create = row_table::create(&table, &open.views_schema, &open.reader_role, &open.worker_role);
+    let create = view_table::create(&table, &open.views_schema, &open.reader_role, &open.worker_role);
     client.batch_execute(&create).await?;
     Ok(generation)
 }

@@ -6,7 +6,7 @@ use underlay_core::{Shard, WorkId};
 use uuid::Uuid;
 
 use crate::connections::session::Parameter;
-use crate::log::append::small;
+use crate::log::given::small;
 
 /// Pieces of work, one entry for each.
 #[derive(Default)]

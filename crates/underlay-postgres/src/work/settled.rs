@@ -9,7 +9,7 @@ use underlay_core::{Settled, Settlement, ShardTerm, Timestamp, WorkPlace, kept_w
 use uuid::Uuid;
 
 use crate::connections::session::Parameter;
-use crate::log::append::small;
+use crate::log::given::small;
 use crate::work::sent::stored_shard;
 
 const DONE: &str = "done";

@@ -1,11 +1,11 @@
 //! The schema, made and changed by administrators who are no superusers: all that a managed service gives.
 
 use servers::tidy_up;
-use underlay_core::{Checkpoint, Error, EventStore, ExpectedVersion, ReadModels};
+use underlay_core::{Checkpoint, Entities, Error, EventStore, ExpectedVersion, ReadModels};
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate, migrate_up_to, migration_script};
 
 use crate::place::{Place, connect, with_empty_place};
-use crate::sample::{accounts, acme, append};
+use crate::sample::{accounts, acme, append, enter, members};
 
 /// The roles of an installation of the test's own, and logins beside them. Dropped, they are removed;
 /// what is in a database must be gone by then.
@@ -69,11 +69,13 @@ fn with_roles(test: impl AsyncFnOnce(&Place, &Roles)) {
     });
 }
 
-/// That the store can be used by a login: it writes, reads and makes a view.
+/// That the store can be used by a login: it writes, reads, makes a view, and keeps entities.
 async fn assert_usable(address: &str, config: PostgresConfig) {
     let store = PostgresStore::connect(address, config).await.unwrap();
     store.commit(&acme(), append("a-1", ExpectedVersion::NoStream)).await.unwrap();
-    store.prepare(&accounts(), Checkpoint::start(store.store_id())).await.unwrap();
+    ReadModels::prepare(&store, &accounts(), Checkpoint::start(store.store_id())).await.unwrap();
+    Entities::prepare(&store, &members()).await.unwrap();
+    Entities::apply(&store, &acme(), vec![enter("a", 1)]).await.unwrap();
     assert_eq!(store.head().await.unwrap().number(), 1);
     store.close().await.unwrap();
 }

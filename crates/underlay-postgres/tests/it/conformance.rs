@@ -1,16 +1,17 @@
 //! Every sentence of the contracts, as a login without rights of its own, reopened where the case asks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use underlay_core::{
-    Archive, Checkpoints, Clock, EventStore, Leases, ManualClock, ReadModels, Retention, Schedules,
-    Snapshots, SystemClock, WorkQueue,
+    Archive, Checkpoints, Clock, ColumnType, Entities, EntitySchema, EventStore, Leases, ManualClock,
+    ReadModels, Retention, Schedules, Snapshots, SystemClock, TenantId, WorkQueue,
 };
 use underlay_postgres::{FaultPoint, PostgresStore};
 use underlay_testkit::{
-    ArchiveFixture, CheckpointsFixture, EventStoreFixture, Fixture, LeasesFixture, ReadModelsFixture,
-    RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
+    ArchiveFixture, CheckpointsFixture, Damage, EntitiesFixture, EventStoreFixture, Fixture, LeasesFixture,
+    ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip, SnapshotsFixture, WorkQueueFixture,
 };
 
 use crate::place::Place;
@@ -159,6 +160,89 @@ impl CheckpointsFixture for Timed {
     fn checkpoints(&self) -> Arc<dyn Checkpoints> {
         Arc::new(self.store.clone())
     }
+}
+
+/// Two stores of one database, which take turns: each handle may be another process.
+struct Processes {
+    stores: [PostgresStore; 2],
+    turn: AtomicUsize,
+    place: Place,
+}
+
+impl Processes {
+    async fn open(place: Place) -> Self {
+        let stores = [place.open().await, place.open().await];
+        Self { stores, turn: AtomicUsize::new(0), place }
+    }
+
+    fn next(&self) -> PostgresStore {
+        self.stores[self.turn.fetch_add(1, Ordering::Relaxed) % 2].clone()
+    }
+}
+
+impl Fixture for Processes {
+    async fn create() -> Result<Self, Skip> {
+        Ok(Self::open(Place::for_case().await?).await)
+    }
+
+    async fn reopen(self) -> Self {
+        for store in self.stores {
+            store.close().await.unwrap();
+        }
+        Self::open(self.place).await
+    }
+}
+
+impl EntitiesFixture for Processes {
+    fn entities(&self) -> Arc<dyn Entities> {
+        Arc::new(self.next())
+    }
+
+    fn log_of_entities(&self) -> Option<Arc<dyn EventStore>> {
+        Some(Arc::new(self.next()))
+    }
+
+    async fn damage(
+        &self,
+        schema: &EntitySchema,
+        tenant: &TenantId,
+        id: &str,
+        column: &str,
+        damage: Damage,
+    ) -> bool {
+        damage_entity(&self.place, schema, tenant, id, column, damage).await
+    }
+}
+
+/// Damages an entity as an administrator, past the walls. Of most types the server takes no other value.
+pub(crate) async fn damage_entity(
+    place: &Place,
+    schema: &EntitySchema,
+    tenant: &TenantId,
+    id: &str,
+    column: &str,
+    damage: Damage,
+) -> bool {
+    let Some(at) = schema.column_at(column) else { return false };
+    let table = format!("underlay_entities.{}", schema.name);
+    let value = match (damage, schema.columns[at].column_type) {
+        (Damage::Missing, _) if !schema.columns[at].nullable => "NULL",
+        (Damage::OtherType, ColumnType::Decimal) => "'many'",
+        (Damage::OtherType, ColumnType::Timestamp) => "9223372036854775807",
+        _ => return false,
+    };
+    let admin = place.admin().await;
+    let free = format!("ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL");
+    admin.batch_execute(&free).await.unwrap();
+    let update = format!("UPDATE {table} SET {column} = {value} WHERE tenant = $1 AND key = $2");
+    assert_eq!(admin.execute(&update, &[&tenant.as_str(), &id]).await.unwrap(), 1);
+    true
+}
+
+mod entities {
+    use super::Processes;
+
+    underlay_testkit::conformance!(entities, Processes);
 }
 
 mod work_queue {

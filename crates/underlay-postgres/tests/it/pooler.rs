@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::{
-    Clock, EventStore, ExpectedVersion, ManualClock, ReadModels, SystemClock, Version, Wakeups, WorkQueue,
+    Clock, Entities, EntitySchema, EventStore, ExpectedVersion, ManualClock, ReadModels, SystemClock,
+    TenantId, Version, Wakeups, WorkQueue,
 };
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
-use underlay_testkit::{EventStoreFixture, Fixture, ReadModelsFixture, Skip, WorkQueueFixture};
+use underlay_testkit::{
+    Damage, EntitiesFixture, EventStoreFixture, Fixture, ReadModelsFixture, Skip, WorkQueueFixture,
+};
 
+use crate::conformance::damage_entity;
 use crate::place::{Place, with_place};
 use crate::sample::{acme, append};
 
@@ -47,6 +51,27 @@ impl EventStoreFixture for Pooled {
 impl ReadModelsFixture for Pooled {
     fn read_models(&self) -> Arc<dyn ReadModels> {
         Arc::new(self.store.clone())
+    }
+}
+
+impl EntitiesFixture for Pooled {
+    fn entities(&self) -> Arc<dyn Entities> {
+        Arc::new(self.store.clone())
+    }
+
+    fn log_of_entities(&self) -> Option<Arc<dyn EventStore>> {
+        Some(Arc::new(self.store.clone()))
+    }
+
+    async fn damage(
+        &self,
+        schema: &EntitySchema,
+        tenant: &TenantId,
+        id: &str,
+        column: &str,
+        damage: Damage,
+    ) -> bool {
+        damage_entity(&self.place, schema, tenant, id, column, damage).await
     }
 }
 
@@ -96,6 +121,12 @@ mod event_store {
     use super::Pooled;
 
     underlay_testkit::conformance!(event_store, Pooled);
+}
+
+mod entities {
+    use super::Pooled;
+
+    underlay_testkit::conformance!(entities, Pooled);
 }
 
 mod read_models {

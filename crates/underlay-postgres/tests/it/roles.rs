@@ -3,19 +3,19 @@
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use underlay_core::{
-    Checkpoint, Error, EventId, EventStore, ExpectedVersion, Fingerprint, Json, NewWork, ReadModels,
-    Schedules, Snapshot, Snapshots, Timestamp, Version, ViewBatch, WorkKind,
+    Checkpoint, Entities, Error, EventId, EventStore, ExpectedVersion, Fingerprint, Json, NewWork,
+    ReadModels, Schedules, Snapshot, Snapshots, Timestamp, Version, ViewBatch, WorkKind,
 };
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
 use crate::place::{Place, ROLE_PREFIX, connect, with_place};
-use crate::sample::{accounts, acme, append, checkpoint_at, row, stream, tenant};
+use crate::sample::{accounts, acme, append, checkpoint_at, enter, members, row, stream, tenant};
 
 /// Events, commits, snapshots and rows of two tenants.
 async fn filled(place: &Place) -> PostgresStore {
     let store = place.open().await;
     let start = Checkpoint::start(store.store_id());
-    let table = store.prepare(&accounts(), start).await.unwrap();
+    let table = ReadModels::prepare(&store, &accounts(), start).await.unwrap();
     for owner in ["acme", "globex"] {
         for number in 0..3 {
             let to = format!("a-{number}");
@@ -32,8 +32,12 @@ async fn filled(place: &Place) -> PostgresStore {
         };
         store.store_snapshot(&tenant(owner), &stream("a-1"), snapshot).await.unwrap();
     }
+    Entities::prepare(&store, &members()).await.unwrap();
+    for owner in ["acme", "globex"] {
+        Entities::apply(&store, &tenant(owner), vec![enter("a", 1)]).await.unwrap();
+    }
     let changes = vec![row("acme", "k", 1), row("globex", "k", 2), row("globex", "l", 3)];
-    store.apply(&table, ViewBatch::new(start, checkpoint_at(start, 6), changes)).await.unwrap();
+    ReadModels::apply(&store, &table, ViewBatch::new(start, checkpoint_at(start, 6), changes)).await.unwrap();
     store
 }
 
@@ -55,7 +59,7 @@ async fn count(client: &Client, table: &str) -> i64 {
     client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.unwrap().get(0)
 }
 
-const TENANT_TABLES: [&str; 8] = [
+const TENANT_TABLES: [&str; 9] = [
     "underlay.events",
     "underlay.commits",
     "underlay.snapshots",
@@ -64,6 +68,7 @@ const TENANT_TABLES: [&str; 8] = [
     "underlay.dead_letters",
     "underlay.schedules",
     "underlay_views.accounts_1",
+    "underlay_entities.member",
 ];
 
 #[test]
@@ -71,21 +76,21 @@ fn every_table_has_forced_row_level_security_and_a_policy() {
     with_place(async |place| {
         let store = filled(&place).await;
         // A second view, so that this is not of one table alone.
-        let other = underlay_core::ViewSchema { name: "others".into(), ..accounts() };
-        store.prepare(&other, Checkpoint::start(store.store_id())).await.unwrap();
+        let other = accounts().named("others");
+        ReadModels::prepare(&store, &other, Checkpoint::start(store.store_id())).await.unwrap();
         let open = "SELECT n.nspname || '.' || c.relname FROM pg_class AS c \
                     JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                    WHERE n.nspname IN ('underlay', 'underlay_views') AND c.relkind IN ('r', 'p', 'm', 'f') \
+                    WHERE n.nspname IN ('underlay', 'underlay_views', 'underlay_entities') AND c.relkind IN ('r', 'p', 'm', 'f') \
                     AND NOT (c.relrowsecurity AND c.relforcerowsecurity \
                     AND EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid))";
         let admin = place.admin().await;
         let open: Vec<String> = admin.query(open, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
         assert_eq!(open, [""; 0], "tables without forced row-level security or a policy");
-        let all = "SELECT count(*) FROM pg_tables WHERE schemaname IN ('underlay', 'underlay_views')";
-        assert_eq!(admin.query_one(all, &[]).await.unwrap().get::<_, i64>(0), 28);
+        let all = "SELECT count(*) FROM pg_tables WHERE schemaname IN ('underlay', 'underlay_views', 'underlay_entities')";
+        assert_eq!(admin.query_one(all, &[]).await.unwrap().get::<_, i64>(0), 30);
         // Views and sequences would be ways around it; a composite type has no rows.
         let ways = "SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                    WHERE n.nspname IN ('underlay', 'underlay_views') AND c.relkind NOT IN ('r', 'i', 't', 'c')";
+                    WHERE n.nspname IN ('underlay', 'underlay_views', 'underlay_entities') AND c.relkind NOT IN ('r', 'i', 't', 'c')";
         assert_eq!(admin.query_one(ways, &[]).await.unwrap().get::<_, i64>(0), 0);
     });
 }
@@ -142,6 +147,7 @@ fn a_reader_sees_its_tenant_alone() {
             ("underlay.work_later", 3),
             ("underlay.schedules", 1),
             ("underlay_views.accounts_1", 1),
+            ("underlay_entities.member", 1),
         ] {
             assert_eq!(count(&reader, table).await, rows, "{table}");
             assert_eq!(count(&reader, &format!("{table} WHERE tenant = 'globex'")).await, 0, "{table}");

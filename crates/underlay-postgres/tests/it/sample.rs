@@ -1,12 +1,13 @@
 //! Short ways to make what the tests are about.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use underlay_core::{
-    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EventId, EventType, ExpectedVersion, Json,
-    NewEvent, Position, RowAddress, RowChange, SchemaVersion, StreamName, TenantId, Timestamp, Value,
-    ViewSchema,
+    Checkpoint, Column, ColumnType, Commit, CommitId, Decimal, EntityChange, EntitySchema, EventId,
+    EventType, ExpectedVersion, Json, NewEvent, Position, RowAddress, RowChange, SchemaVersion, StreamName,
+    TenantId, Timestamp, Value, ViewSchema,
 };
 
 pub(crate) fn tenant(name: &str) -> TenantId {
@@ -77,14 +78,43 @@ pub(crate) fn accounts() -> ViewSchema {
 
 pub(crate) fn row(owner: &str, key: &str, number: i64) -> RowChange {
     let address = RowAddress { tenant: tenant(owner), key: key.to_owned() };
-    let values = vec![
+    RowChange::Upsert(address, values(number))
+}
+
+/// A value for each column of [`accounts`].
+fn values(number: i64) -> Vec<Value> {
+    vec![
         Value::Text(format!("name {number}")),
         Value::Integer(number),
         Value::Decimal(Decimal::new(number, 2)),
         Value::Boolean(number % 2 == 0),
         Value::Timestamp(Timestamp::from_microsecond(number).unwrap()),
-    ];
-    RowChange::Upsert(address, values)
+    ]
+}
+
+/// An entity with a column of every type, each of which queries can filter and sort by, a note that nobody looks for,
+/// and a name that is there once.
+pub(crate) fn members() -> Arc<EntitySchema> {
+    let mut columns = accounts().rows.columns;
+    columns.push(Column {
+        name: "note".to_owned(),
+        column_type: ColumnType::Text,
+        nullable: true,
+        indexed: false,
+    });
+    Arc::new(EntitySchema::new("member", 1, columns).with_unique(["name"]))
+}
+
+/// The values of a member.
+pub(crate) fn member(number: i64) -> Vec<Value> {
+    let mut values = values(number);
+    values.push(if number % 3 == 0 { Value::Null } else { Value::Text(format!("note {number}")) });
+    values
+}
+
+/// A new member.
+pub(crate) fn enter(id: &str, number: i64) -> EntityChange {
+    EntityChange::create(members(), id, member(number))
 }
 
 pub(crate) fn checkpoint_at(start: Checkpoint, position: u64) -> Checkpoint {

@@ -6,11 +6,13 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use underlay_core::{Checkpoint, Error, EventStore, ExpectedVersion, ReadModels, Version, ViewBatch};
+use underlay_core::{
+    Checkpoint, Entities, Error, EventStore, ExpectedVersion, ReadModels, Version, ViewBatch,
+};
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
 
 use crate::place::{Place, with_place};
-use crate::sample::{accounts, acme, append, checkpoint_at, row, stream};
+use crate::sample::{accounts, acme, append, checkpoint_at, enter, members, row, stream};
 
 /// Passes bytes on until it falls silent; then connections are taken, and nothing comes of them.
 struct Network {
@@ -108,12 +110,27 @@ fn a_view_stored_into_silence_is_unavailable() {
     with_place(async |place| {
         let (network, store) = open(&place).await;
         let start = Checkpoint::start(store.store_id());
-        let table = store.prepare(&accounts(), start).await.unwrap();
+        let table = ReadModels::prepare(&store, &accounts(), start).await.unwrap();
         network.fall_silent();
         let changes = vec![row("acme", "k", 1)];
         let batch = ViewBatch::new(start, checkpoint_at(start, 1), changes);
-        let answer = in_time(store.apply(&table, batch)).await;
+        let answer = in_time(ReadModels::apply(&store, &table, batch)).await;
         assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
+    });
+}
+
+#[test]
+fn a_unit_into_silence_is_uncertain() {
+    with_place(async |place| {
+        Entities::prepare(&place.open().await, &members()).await.unwrap();
+        let (network, store) = open(&place).await;
+        // So that there is a connection, on which the unit is sent.
+        store.head().await.unwrap();
+        network.fall_silent();
+        let answer = in_time(Entities::apply(&store, &acme(), vec![enter("a", 1)])).await;
+        let uncertain =
+            matches!(&answer, Err(Error::Unavailable { reason, .. }) if reason.contains("uncertain"));
+        assert!(uncertain, "{answer:?}");
     });
 }
 

@@ -3,17 +3,19 @@
 
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use underlay_core::{Checkpoint, EventStore, ExpectedVersion, Query, ReadModels, Swap, Version, ViewBatch};
+use underlay_core::{
+    Checkpoint, Entities, EventStore, ExpectedVersion, Query, ReadModels, Swap, Version, ViewBatch,
+};
 use underlay_postgres::PostgresStore;
 
 use crate::place::{Place, ROLE_PREFIX, connect, with_place};
-use crate::sample::{accounts, acme, append, checkpoint_at, row, tenant};
+use crate::sample::{accounts, acme, append, checkpoint_at, members, row, tenant};
 
 /// Whatever holds rows and has not all of its walls.
 async fn open_relations(admin: &Client) -> Vec<String> {
     let open = "SELECT n.nspname || '.' || c.relname FROM pg_class AS c \
                 JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-                WHERE n.nspname IN ('underlay', 'underlay_views') AND c.relkind NOT IN ('i', 'I', 't', 'c') \
+                WHERE n.nspname IN ('underlay', 'underlay_views', 'underlay_entities') AND c.relkind NOT IN ('i', 'I', 't', 'c') \
                 AND NOT (c.relkind = 'r' AND c.relrowsecurity AND c.relforcerowsecurity \
                 AND EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid) \
                 AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid AND 0 = ANY (p.polroles))) \
@@ -27,10 +29,10 @@ async fn with_rows(store: &PostgresStore) -> underlay_core::ViewTable {
         store.commit(&tenant(owner), append("a-1", ExpectedVersion::NoStream)).await.unwrap();
     }
     let start = Checkpoint::start(store.store_id());
-    let table = store.prepare(&accounts(), start).await.unwrap();
+    let table = ReadModels::prepare(store, &accounts(), start).await.unwrap();
     let changes = vec![row("acme", "k", 1), row("globex", "k", 2)];
     let batch = ViewBatch::new(start, checkpoint_at(start, 1), changes);
-    store.apply(&table, batch).await.unwrap();
+    ReadModels::apply(store, &table, batch).await.unwrap();
     table
 }
 
@@ -40,6 +42,7 @@ fn every_table_keeps_its_walls_through_rebuilds_and_one_without_is_found() {
         let store = place.open().await;
         let admin = place.admin().await;
         with_rows(&store).await;
+        Entities::prepare(&store, &members()).await.unwrap();
         let start = Checkpoint::start(store.store_id());
         let building = store.begin_generation(&accounts(), start).await.unwrap();
         assert_eq!(open_relations(&admin).await, [""; 0], "while a view is rebuilt");
@@ -51,6 +54,7 @@ fn every_table_keeps_its_walls_through_rebuilds_and_one_without_is_found() {
                     CREATE POLICY mine ON underlay.unforced TO CURRENT_USER USING (true); \
                     CREATE TABLE underlay_views.without_policy (a integer); \
                     ALTER TABLE underlay_views.without_policy ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; \
+                    CREATE TABLE underlay_entities.bare (a integer); \
                     CREATE POLICY open ON underlay.events FOR SELECT USING (true); \
                     CREATE VIEW underlay.window AS SELECT * FROM underlay.events; \
                     CREATE SEQUENCE underlay.numbers";
@@ -61,6 +65,7 @@ fn every_table_keeps_its_walls_through_rebuilds_and_one_without_is_found() {
             "underlay.numbers",
             "underlay.unforced",
             "underlay.window",
+            "underlay_entities.bare",
             "underlay_views.without_policy",
         ];
         assert_eq!(open_relations(&admin).await, expected);
@@ -90,7 +95,7 @@ fn a_reader_learns_how_far_a_view_is_and_not_by_whose_event() {
         let store = place.open().await;
         let table = with_rows(&store).await;
         // The product's own reads need no more.
-        let page = store.query(&table, &acme(), &Query::default()).await.unwrap();
+        let page = ReadModels::query(&store, &table, &acme(), &Query::default()).await.unwrap();
         assert_eq!((page.rows.len(), page.position.number()), (1, 1));
         assert!(store.get(&table, &acme(), "k").await.unwrap().is_some());
         let reader = reader(&place).await;

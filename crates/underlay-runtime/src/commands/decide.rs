@@ -15,6 +15,9 @@
 //! take turns at, goes on when it has its turn there ([`turns`](super::turns)), over the state that the
 //! one before it left in the cache. Whoever says which version it expects gets the conflict at once.
 //!
+//! Entities that change with a decision stand in its commit. A conflict of a stream is decided again, with the same changes;
+//! a conflict of an entity is the caller's, who has read it.
+//!
 //! What is drawn from the events is drawn at every try, since a try is decided anew; only what stands in the commit that
 //! is stored is ever sent.
 //!
@@ -31,8 +34,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing::Instrument;
 use underlay_core::limits::PAGE_EVENTS_MAX;
 use underlay_core::{
-    Aggregate, AggregateState, Asked, Command, Commit, CommitId, Committed, Conflict, Context, Error,
-    EventStoreExt, ExpectedVersion, Fingerprint, Json, Metadata, Operation, Outcome, Position, Reads,
+    Aggregate, AggregateState, Asked, Command, Commit, CommitId, Committed, Conflict, Context, EntityChange,
+    Error, EventStoreExt, ExpectedVersion, Fingerprint, Json, Metadata, Operation, Outcome, Position, Reads,
     RecordedEvent, Refusal, StreamName, StreamVersion, StreamWrite, Streams, Version,
 };
 
@@ -42,6 +45,19 @@ use super::turns::{Access, Turn};
 use crate::registry::{Drawn, NotExecuted, typed};
 use crate::{ExecuteError, Executed, Request};
 
+/// What is to be decided, beside the states it is decided over.
+struct Question<'a> {
+    /// What a repeat must match.
+    content: Fingerprint,
+    /// The version the caller has seen of the one stream.
+    expected: Option<(StreamName, Version)>,
+    /// Who decides.
+    decider: &'a str,
+    /// Entities that change where the answer is yes. They are no part of what a repeat must match: who repeats has read
+    /// them anew.
+    entities: &'a [EntityChange],
+}
+
 impl Commands {
     /// As [`Engine::execute`](crate::Engine::execute).
     pub(crate) async fn execute<A: Aggregate>(
@@ -50,8 +66,19 @@ impl Commands {
         id: &A::Id,
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Refusal>> {
+        self.execute_with::<A>(request, id, command, &[]).await
+    }
+
+    /// As [`Engine::execute`](crate::Engine::execute), and changes entities in the commit of the decision.
+    pub(crate) async fn execute_with<A: Aggregate>(
+        &self,
+        request: &Request,
+        id: &A::Id,
+        command: A::Command,
+        entities: &[EntityChange],
+    ) -> Result<Executed, ExecuteError<A::Refusal>> {
         let asked = Asked::typed(&command.encode()?)?;
-        self.decide_aggregate::<A>(request, id, command, &asked).await.map_err(typed)
+        self.decide_aggregate::<A>(request, id, command, &asked, entities).await.map_err(typed)
     }
 
     /// As [`Engine::operate`](crate::Engine::operate).
@@ -60,8 +87,18 @@ impl Commands {
         request: &Request,
         operation: O,
     ) -> Result<Executed, ExecuteError<O::Refusal>> {
+        self.operate_with(request, operation, &[]).await
+    }
+
+    /// As [`Engine::operate`](crate::Engine::operate), and changes entities in the commit of the decision.
+    pub(crate) async fn operate_with<O: Operation>(
+        &self,
+        request: &Request,
+        operation: O,
+        entities: &[EntityChange],
+    ) -> Result<Executed, ExecuteError<O::Refusal>> {
         let asked = Asked::typed(&Json::encode(&operation)?)?;
-        self.decide_operation(request, operation, &asked).await.map_err(typed)
+        self.decide_operation(request, operation, &asked, entities).await.map_err(typed)
     }
 
     pub(crate) async fn decide_aggregate<A: Aggregate>(
@@ -70,6 +107,7 @@ impl Commands {
         id: &A::Id,
         command: A::Command,
         asked: &Asked,
+        entities: &[EntityChange],
     ) -> Result<Executed, NotExecuted<A::Refusal>> {
         let stream = A::stream(id)?;
         let name = command.descriptor().name;
@@ -88,7 +126,8 @@ impl Commands {
         let request = &request.below(&span);
         let expected = request.expected.map(|version| (stream, version));
         let begun = self.clock.now();
-        let deciding = self.decide(request, content, reads, expected, A::CATEGORY, decide);
+        let question = Question { content, expected, decider: A::CATEGORY, entities };
+        let deciding = self.decide(request, question, reads, decide);
         let ended = deciding.instrument(log).await;
         self.metrics.ended(Some(A::CATEGORY), name, &ended, [begun, self.clock.now()]);
         end_command(span, &ended);
@@ -100,6 +139,7 @@ impl Commands {
         request: &Request,
         operation: O,
         asked: &Asked,
+        entities: &[EntityChange],
     ) -> Result<Executed, NotExecuted<O::Refusal>> {
         if request.expected.is_some() {
             return Err(Error::invalid(
@@ -116,7 +156,8 @@ impl Commands {
         request.describe(&mut span, None);
         let request = &request.below(&span);
         let begun = self.clock.now();
-        let deciding = self.decide(request, content, reads, None, O::NAME, decide);
+        let question = Question { content, expected: None, decider: O::NAME, entities };
+        let deciding = self.decide(request, question, reads, decide);
         let ended = deciding.instrument(logged(request, None, O::NAME)).await;
         self.metrics.ended(None, O::NAME, &ended, [begun, self.clock.now()]);
         end_command(span, &ended);
@@ -126,12 +167,11 @@ impl Commands {
     async fn decide<R: Refusal>(
         &self,
         request: &Request,
-        content: Fingerprint,
+        question: Question<'_>,
         mut reads: Reads,
-        expected: Option<(StreamName, Version)>,
-        decider: &str,
         decide: impl Fn(&mut Streams, &Context) -> Result<(), R>,
     ) -> Result<Executed, NotExecuted<R>> {
+        let Question { content, expected, decider, entities } = question;
         let id = request.command_id.unwrap_or_else(CommitId::draw);
         // The work of a command that is run as it was stored is settled by whoever runs it.
         let is_direct = !self.is_run_as_stored(request);
@@ -172,7 +212,7 @@ impl Commands {
             let commit = Commit::new(id).with_content(content).with_metadata(metadata(request, id));
             let commit = self.agreeing(request, commit, may_be_submitted);
             let mut commit = match &decision {
-                Ok(()) => commit,
+                Ok(()) => commit.with_entities(entities.to_vec()),
                 Err(refusal) => commit.with_outcome(Outcome::Refused {
                     code: refusal.code().to_owned(),
                     message: refusal.to_string(),
@@ -187,7 +227,7 @@ impl Commands {
                 fresh = self.take_turn(request, &mut reads, &commit.writes, None, &mut turn).await?;
                 continue;
             }
-            if commit.writes.is_empty() && commit.work.is_empty() && request.command_id.is_none() {
+            if is_empty(&commit) && request.command_id.is_none() {
                 // Nothing to store under an id nobody knows: confirm the versions instead.
                 match self.confirm(request, &commit).await {
                     Ok(position) => {
@@ -422,6 +462,11 @@ impl Commands {
             Err(error) => tracing::error!(%stream, %error, "a state is not kept in memory"),
         }
     }
+}
+
+/// Whether there is nothing to store.
+fn is_empty(commit: &Commit) -> bool {
+    commit.writes.is_empty() && commit.work.is_empty() && commit.entities.is_empty()
 }
 
 /// Runs code of the domain. A panic is a bug there: this command fails, the service goes on.

@@ -54,7 +54,7 @@ impl Ending {
             Ok(_) => Self::Accepted,
             Err(NotExecuted::Refused(_)) => Self::Refused,
             Err(NotExecuted::RefusedBefore { .. }) => Self::Repeated,
-            Err(NotExecuted::Failed(Error::Conflict(_))) => Self::Conflict,
+            Err(NotExecuted::Failed(Error::Conflict(_) | Error::EntityConflict(_))) => Self::Conflict,
             Err(NotExecuted::Failed(
                 Error::Invalid(_) | Error::NotFound(_) | Error::IdReused(_) | Error::Denied(_),
             )) => Self::Invalid,

@@ -51,7 +51,7 @@ impl StoreMetrics {
                 self.stored.increment();
                 self.events.add(u64::from(committed.event_count));
             }
-            Err(Error::Conflict(_)) => self.conflicts.increment(),
+            Err(Error::Conflict(_) | Error::EntityConflict(_)) => self.conflicts.increment(),
             Err(_) => self.failed.increment(),
         }
     }
@@ -80,6 +80,10 @@ pub(crate) struct MeasuredStore {
 impl EventStore for MeasuredStore {
     fn store_id(&self) -> StoreId {
         self.store.store_id()
+    }
+
+    fn keeps_entities(&self) -> bool {
+        self.store.keeps_entities()
     }
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {

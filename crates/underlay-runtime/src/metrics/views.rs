@@ -29,7 +29,7 @@ pub(crate) struct ViewMetrics(BTreeMap<String, Measured>);
 
 impl ViewMetrics {
     pub(crate) fn new(registry: &Registry) -> Self {
-        Self(registry.views().into_iter().map(|schema| (schema.name, Measured::default())).collect())
+        Self(registry.views().into_iter().map(|schema| (schema.rows.name, Measured::default())).collect())
     }
 
     /// A page of so many events was folded.

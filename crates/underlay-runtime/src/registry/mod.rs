@@ -1,7 +1,9 @@
-//! What a service is made of, by name: aggregates, operations, views, handlers and pumps, with their types erased.
+//! What a service is made of, by name: aggregates, operations, views, entities, handlers and pumps, with their types
+//! erased.
 
 mod decisions;
 mod drawers;
+mod entities;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,12 +12,14 @@ use async_trait::async_trait;
 use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
     Aggregate, Asked, BusSubscription, CANCELLED, CONFLICT, Command, CommandDescriptor, CommandError,
-    DecodeError, Draw, Error, Event, EventDescriptor, GIVEN_UP, Handler, Json, Operation, Process,
-    RecordedEvent, Sink, SnapshotState, StreamName, Subscriber, View, ViewSchema, decode_body,
+    DecodeError, Draw, Entity as _, EntitySchema, Error, Event, EventDescriptor, GIVEN_UP, Handler, Json,
+    Operation, Persistent, Process, RecordedEvent, Sink, SnapshotState, StreamName, Subscriber, View,
+    ViewSchema, decode_body,
 };
 
 pub use self::decisions::DecisionInfo;
 pub(crate) use self::drawers::{Drawers, Drawn};
+pub(crate) use self::entities::EntityEntry;
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
 use crate::processes::{CATEGORY_PREFIX, InstancesView, ProcessEntry, ProcessOf};
 use crate::views::{FoldedView, ViewFolder};
@@ -106,6 +110,7 @@ pub struct Registry {
     aggregates: BTreeMap<&'static str, Arc<dyn AggregateEntry>>,
     operations: BTreeMap<&'static str, Arc<dyn OperationEntry>>,
     views: BTreeMap<&'static str, Arc<dyn ViewFolder>>,
+    entities: BTreeMap<&'static str, EntityEntry>,
     handlers: BTreeMap<&'static str, Arc<dyn HandlerEntry>>,
     snapshotters: BTreeMap<&'static str, Arc<dyn Snapshotter>>,
     processes: BTreeMap<&'static str, Arc<dyn ProcessEntry>>,
@@ -122,6 +127,7 @@ impl std::fmt::Debug for Registry {
             .field("aggregates", &self.aggregates.keys())
             .field("operations", &self.operations.keys())
             .field("views", &self.views.keys())
+            .field("entities", &self.entities.keys())
             .field("handlers", &self.handlers.keys())
             .field("processes", &self.processes.keys())
             .field("pumps", &self.sinks.keys())
@@ -164,6 +170,15 @@ impl Registry {
         }
         if self.views.insert(V::NAME, Arc::new(FoldedView::new(view))).is_some() {
             self.clashes.push(format!("two views have the name {}", V::NAME));
+        }
+        self
+    }
+
+    /// Adds an entity, or a type of the domain that is kept as one.
+    #[must_use]
+    pub fn entity<T: Persistent>(mut self) -> Self {
+        if self.entities.insert(T::Stored::NAME, EntityEntry::of::<T>()).is_some() {
+            self.clashes.push(format!("two entities have the name {}", T::Stored::NAME));
         }
         self
     }
@@ -289,13 +304,15 @@ impl Registry {
         self.operations.values().map(|entry| entry.info()).collect()
     }
 
-    /// Every role that a command, an operation or a view asks for, each once.
+    /// Every role that a command, an operation, a view or an entity asks for, each once.
     #[must_use]
     pub fn roles(&self) -> Vec<&'static str> {
         let of_commands = self.aggregates.values().flat_map(|entry| entry.info().commands);
         let of_operations = self.operations.values().map(|entry| entry.info().roles);
         let of_views = self.views.values().map(|view| view.roles());
-        let all = of_commands.map(|command| command.roles).chain(of_operations).chain(of_views);
+        let of_entities = self.entities.values().map(|entity| entity.roles);
+        let all = of_commands.map(|command| command.roles).chain(of_operations);
+        let all = all.chain(of_views).chain(of_entities);
         let roles: BTreeSet<&str> = all.flatten().copied().collect();
         roles.into_iter().collect()
     }
@@ -331,6 +348,29 @@ impl Registry {
     /// [`Error::NotFound`] that lists the views there are.
     pub fn view_schema(&self, view: &str) -> Result<ViewSchema, Error> {
         Ok(self.find_view(view)?.schema())
+    }
+
+    /// The stored shapes of the entities, by name.
+    #[must_use]
+    pub fn entities(&self) -> Vec<Arc<EntitySchema>> {
+        self.entities.values().map(|entity| entity.schema.clone()).collect()
+    }
+
+    /// The same without its entities, for a program that has nothing to do with them.
+    #[must_use]
+    pub fn without_entities(mut self) -> Self {
+        self.entities.clear();
+        self
+    }
+
+    /// The roles one of which an entity asks for; none where it asks for none, or is not there.
+    #[must_use]
+    pub fn entity_roles(&self, entity: &str) -> &'static [&'static str] {
+        self.entities.get(entity).map_or(&[], |entity| entity.roles)
+    }
+
+    pub(crate) fn entity_entries(&self) -> &BTreeMap<&'static str, EntityEntry> {
+        &self.entities
     }
 
     /// The names of the handlers.
@@ -398,7 +438,7 @@ impl Registry {
         Ok(())
     }
 
-    /// The first name that is used twice, or a view or a process that is not well formed.
+    /// The first name that is used twice, or a view, an entity or a process that is not well formed.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         if let Some(clash) = self.clashes.first() {
             return Err(Error::invalid(clash.clone()));
@@ -424,7 +464,8 @@ impl Registry {
                 "work is drawn from event type {stray}, which no aggregate of the service declares"
             )));
         }
-        self.views().iter().try_for_each(ViewSchema::validate)
+        self.entities().iter().try_for_each(|schema| schema.validate())?;
+        self.views().iter().try_for_each(|schema| schema.validate())
     }
 
     pub(crate) fn find_aggregate(&self, category: &str) -> Result<Arc<dyn AggregateEntry>, Error> {
@@ -520,7 +561,7 @@ impl<A: Aggregate> AggregateEntry for Entry<A> {
         let id = parse_id::<A>(id)?;
         let command = A::Command::decode(command, body.text)?;
         let asked = body.asked()?;
-        commands.decide_aggregate::<A>(request, &id, command, &asked).await.map_err(erase)
+        commands.decide_aggregate::<A>(request, &id, command, &asked, &[]).await.map_err(erase)
     }
 }
 
@@ -547,7 +588,7 @@ impl<O: Operation> OperationEntry for Entry<O> {
     ) -> Result<Executed, ExecuteNamedError> {
         let operation = parse_operation::<O>(body.text)?;
         let asked = body.asked()?;
-        commands.decide_operation(request, operation, &asked).await.map_err(erase)
+        commands.decide_operation(request, operation, &asked, &[]).await.map_err(erase)
     }
 }
 

@@ -111,7 +111,7 @@ impl Views {
         stopped_at: Option<Position>,
         from: Position,
     ) -> Result<Option<Retried>, Error> {
-        let view = folder.schema().name;
+        let view = folder.schema().rows.name;
         if let Some(info) = self.info(&view).await? {
             let position = info.active.checkpoint.position;
             if let Some(stop) = info.stop {

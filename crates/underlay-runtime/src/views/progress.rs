@@ -104,7 +104,7 @@ impl Views {
         let active = self.info(&schema.name).await?.map(|info| info.active);
         active.iter().try_for_each(|active| check_complete(folder, active))?;
         let parked = active.map_or(0, |active| active.parked);
-        self.tables().insert(schema.name, table.clone());
+        self.tables().insert(schema.rows.name, table.clone());
         self.progress_of(folder, table, stored, parked).await
     }
 
@@ -337,7 +337,7 @@ pub(crate) fn check_complete(folder: &dyn ViewFolder, generation: &Generation) -
     }
     let reason =
         format!("its rows lack {parked} events that were passed over, and the code passes over none");
-    Err(Error::ViewChanged { view: folder.schema().name, reason })
+    Err(Error::ViewChanged { view: folder.schema().rows.name, reason })
 }
 
 /// Why a batch was not folded.

@@ -62,7 +62,7 @@ pub(super) fn new(
     folder: Arc<dyn ViewFolder>,
     stopped: watch::Receiver<bool>,
 ) -> (Subscription<ViewRunner>, Runner<ViewState>) {
-    let name = folder.schema().name;
+    let name = folder.schema().rows.name;
     let (state, receiver) = watch::channel(ViewState {
         name: name.clone(),
         status: SubscriptionState::CatchingUp,

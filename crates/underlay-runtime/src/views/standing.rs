@@ -132,7 +132,7 @@ impl Views {
             } else {
                 facts.is_being_rebuilt = facts.info.as_ref().is_some_and(|info| info.building.is_some());
             }
-            views.insert(schema.name, facts);
+            views.insert(schema.rows.name, facts);
         }
         Ok(Facts { head, views })
     }

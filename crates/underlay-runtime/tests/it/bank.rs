@@ -213,19 +213,15 @@ impl Bank {
         snapshots: MemorySnapshots,
         registry: Registry,
     ) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ports = Ports {
-            work: None,
-            store: Arc::new(store.clone()),
-            read_models: Arc::new(read_models.clone()),
-            wakeups: Arc::new(store.clone()),
-            snapshots: Some(Arc::new(snapshots.clone())),
-            leases: None,
-            clock,
-        };
+        let ports = ports(&store, &read_models, &snapshots);
         let config =
             EngineConfig { program: "bank".to_owned(), view_batch_events_max: 7, ..EngineConfig::default() };
         Self { store, read_models, snapshots, engine: Engine::new(ports, registry, config).unwrap() }
+    }
+
+    /// The ports, for another engine.
+    pub fn engine_ports(&self) -> Ports {
+        ports(&self.store, &self.read_models, &self.snapshots)
     }
 
     pub async fn deposit(&self, account: &str, cents: i64) {
@@ -235,6 +231,19 @@ impl Bank {
 
     pub async fn stream_version(&self, account: &str) -> u64 {
         self.store.versions(&tenant(), &[stream(account)]).await.unwrap()[0].0
+    }
+}
+
+fn ports(store: &MemoryEventStore, read_models: &MemoryReadModels, snapshots: &MemorySnapshots) -> Ports {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Ports {
+        work: None,
+        store: Arc::new(store.clone()),
+        read_models: Arc::new(read_models.clone()),
+        wakeups: Arc::new(store.clone()),
+        snapshots: Some(Arc::new(snapshots.clone())),
+        leases: None,
+        clock,
     }
 }
 

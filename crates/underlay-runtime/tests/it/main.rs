@@ -12,6 +12,7 @@ mod busy_store;
 mod commands;
 mod deploys;
 mod drawing;
+mod entities;
 mod generations;
 mod hooked;
 mod leases;

@@ -6,6 +6,7 @@ pub(crate) mod command_status;
 pub(crate) mod commands;
 pub(crate) mod deferral;
 pub(crate) mod describe;
+pub(crate) mod entities;
 pub(crate) mod events;
 pub(crate) mod page;
 pub(crate) mod problem;

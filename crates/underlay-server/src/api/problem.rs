@@ -19,7 +19,9 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use underlay_core::{CommandError, CommitId, Conflict, Error, ExpectedVersion, Json};
+use underlay_core::{
+    CommandError, CommitId, Conflict, EntityConflict, EntityVersion, Error, ExpectedVersion, Json,
+};
 use underlay_runtime::{ErasedRefusal, ExecuteNamedError};
 
 use crate::Denied;
@@ -134,6 +136,18 @@ impl Problem {
         if uncertain && keyed { problem.with_retry_after(None) } else { problem }
     }
 
+    /// A change was made under a condition in its headers, and failed. An entity that is not at the version they name is
+    /// 412.
+    pub(crate) fn of_condition(error: Error) -> Self {
+        let is_condition = matches!(error, Error::EntityConflict(_));
+        let mut problem = Self::from(error);
+        if is_condition {
+            problem.0.status = StatusCode::PRECONDITION_FAILED;
+            problem = problem.with_name("precondition-failed", "Precondition failed");
+        }
+        problem
+    }
+
     /// It may or may not have been done.
     fn uncertain(id: CommitId) -> Self {
         let command = asked::address(&format!("/v1/commands/{id}"));
@@ -228,6 +242,10 @@ impl From<Error> for Problem {
         };
         match error {
             Error::Conflict(conflict) => conflict_problem(&conflict, detail),
+            Error::EntityConflict(conflict) => entity_conflict_problem(&conflict, detail),
+            Error::RuleViolation(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "rule-violation", "A rule does not hold", detail)
+            }
             Error::IdReused(id) => Self::new(StatusCode::CONFLICT, "id-reused", "Id used before", detail)
                 .with_member("command_id", id.to_string()),
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail),
@@ -262,6 +280,12 @@ impl From<Error> for Problem {
                 let told = format!("view {view} was built by another definition, and has to be rebuilt");
                 at_fault("view-changed", "View changed", told)
             }
+            Error::EntityChanged { entity, .. } => {
+                let told = format!(
+                    "the entities {entity} were stored by another definition; the log of the service says more"
+                );
+                at_fault("entity-changed", "Entity changed", told)
+            }
             Error::Damaged(_) => {
                 let told = "stored data is damaged; the log of the service says which";
                 at_fault("damaged", "Stored data is damaged", told.to_owned())
@@ -280,6 +304,15 @@ impl From<Error> for Problem {
             }
         }
     }
+}
+
+fn entity_conflict_problem(conflict: &EntityConflict, detail: String) -> Problem {
+    let version = |version: Option<EntityVersion>| version.map_or(Value::Null, |version| version.0.into());
+    Problem::new(StatusCode::CONFLICT, "entity-conflict", "Conflict", detail)
+        .with_member("entity", conflict.entity.clone())
+        .with_member("id", conflict.id.clone())
+        .with_member("expected", version(conflict.expected))
+        .with_member("actual", version(conflict.actual))
 }
 
 fn conflict_problem(conflict: &Conflict, detail: String) -> Problem {
@@ -485,9 +518,36 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_the_way_of_an_entity_is_told_with_its_versions() {
+        let (expected, actual) = (Some(EntityVersion(3)), Some(EntityVersion(5)));
+        let conflict = |expected, actual| {
+            let (entity, id) = ("rate".to_owned(), "eur-usd".to_owned());
+            rendered(&Error::from(EntityConflict { entity, id, expected, actual }).into())
+        };
+        let text = conflict(expected, actual);
+        for part in [
+            r#""status":409"#,
+            "urn:underlay:problem:entity-conflict",
+            r#""entity":"rate""#,
+            r#""id":"eur-usd""#,
+            r#""expected":3"#,
+            r#""actual":5"#,
+        ] {
+            assert!(text.contains(part), "{text} does not have {part}");
+        }
+        assert!(conflict(None, actual).contains(r#""expected":null"#));
+        let text = rendered(&Error::not_unique("rate", "code").into());
+        assert!(text.contains(r#""status":422"#) && text.contains("problem:rule-violation"), "{text}");
+        assert!(text.contains("column code"), "{text}");
+    }
+
+    #[test]
     fn each_failure_of_the_service_has_a_type_of_its_own() {
         let changed = Error::ViewChanged { view: "v".into(), reason: "columns".into() };
-        for (error, name) in [(changed, "view-changed"), (Error::Damaged("x".into()), "damaged")] {
+        let entity = Error::EntityChanged { entity: "rate".into(), reason: "columns".into() };
+        for (error, name) in
+            [(changed, "view-changed"), (entity, "entity-changed"), (Error::Damaged("x".into()), "damaged")]
+        {
             let text = rendered(&error.into());
             assert!(text.contains(&format!("urn:underlay:problem:{name}")), "{text}");
             assert!(text.contains(r#""status":500"#), "{text}");

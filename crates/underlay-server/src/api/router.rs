@@ -14,12 +14,13 @@ use crate::edge::{asked, base_path, check_base_path};
 use crate::metrics;
 use crate::problem::Problem;
 use crate::{
-    ServerConfig, admin, check_origin, command_status, commands, console, console_pages, edge, events,
-    health, host, links, streams, view_orders, views,
+    ServerConfig, admin, check_origin, command_status, commands, console, console_pages, edge, entities,
+    events, health, host, links, streams, view_orders, views,
 };
 
 /// Categories that would read like the addresses of something else.
-const CATEGORIES_TAKEN: [&str; 6] = ["admin", "commands", "events", "operations", "streams", "views"];
+const CATEGORIES_TAKEN: [&str; 7] =
+    ["admin", "commands", "entities", "events", "operations", "streams", "views"];
 
 /// Whether everything in a registry can be reached by an address.
 ///
@@ -68,6 +69,11 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/views` | the views, their columns and where they stand |
 /// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows; with `Accept: text/event-stream` a feed of them and of what changes |
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
+/// | `GET /v1/entities/{entity}?column=&column[ge]=&condition=&sort=&cursor=&limit=&count=` | a page of entities |
+/// | `POST /v1/entities/{entity}` | creates an entity |
+/// | `GET /v1/entities/{entity}/{key}` | one entity; its `ETag` is its version |
+/// | `PUT /v1/entities/{entity}/{key}` | changes it at the version that `If-Match` names, or with `If-None-Match: *` creates it |
+/// | `DELETE /v1/entities/{entity}/{key}` | removes it, at the version that `If-Match` names |
 /// | `GET /v1/admin/queues` | what waits to be done and how late it is, and where pumps and subscribers stand |
 /// | `GET /v1/admin/dead-letters?receiver=&key=&kind=&after=&limit=` | a page of the tenant's work that was given up |
 /// | `GET /v1/admin/dead-letters/{id}` | one of them |
@@ -102,7 +108,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// Everything but the health is there for requests to this machine, to an address, and to
 /// `hosts_allowed`; others get 421. What is below `/links/` asks for the signature of a link, and nothing else.
 /// Everything below `/v1/` asks for credentials, and so does `/openapi.json`, and for the roles that
-/// commands, operations and views declare; the log and its streams are for
+/// commands, operations, views and entities declare; the log and its streams are for
 /// [`log_readers`](ServerConfig::log_readers), and everything below `/v1/admin/` for
 /// [`operators`](ServerConfig::operators); what is below `/v1/admin/views`, and who lets a process or a pump try again or moves a pump, is
 /// over all tenants, and for
@@ -230,8 +236,12 @@ const COMMAND: &str = "/v1/commands/{id}";
 /// Where a schedule is.
 const SCHEDULE: &str = "/v1/admin/schedules/{name}";
 
+/// Where entities of a name are, and where one of them is.
+const ENTITIES: &str = "/v1/entities/{entity}";
+const ENTITY: &str = "/v1/entities/{entity}/{*key}";
+
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 43] {
+fn entries() -> [Entry; 48] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -252,6 +262,11 @@ fn entries() -> [Entry; 43] {
         reads("/v1/views", Use::Anything, get(views::list)).says(addresses::LIST_VIEWS),
         reads("/v1/views/{view}", Use::View, get(views::query)).says(addresses::QUERY_VIEW),
         reads("/v1/views/{view}/{*key}", Use::View, get(views::row)).says(addresses::FIND_ROW),
+        reads(ENTITIES, Use::Entity, get(entities::query)).says(addresses::QUERY_ENTITIES),
+        writes(ENTITIES, Use::Entity, post(entities::create)).says(addresses::CREATE_ENTITY),
+        reads(ENTITY, Use::Entity, get(entities::find)).says(addresses::FIND_ENTITY),
+        puts(ENTITY, Use::Entity, put(entities::put)).says(addresses::PUT_ENTITY),
+        deletes(ENTITY, Use::Entity, delete(entities::remove)).says(addresses::REMOVE_ENTITY),
         reads("/v1/admin/queues", Use::Work, get(admin::queues)).says(addresses::QUEUES),
         reads("/v1/admin/outbox", Use::Work, get(outbox::list)).says(addresses::OUTBOX),
         reads("/v1/admin/dead-letters", Use::Work, get(letters::list)).says(addresses::LIST_LETTERS),

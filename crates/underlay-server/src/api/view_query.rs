@@ -1,10 +1,17 @@
-//! What the query string of a view asks for.
+//! What the query string of a view or of entities asks for.
 //!
 //! `account[prefix]=Assets&balance[ge]=10&sort=-balance&limit=50&min_position=17&wait=3`
+//!
+//! Of entities it may also be `condition={"any":[{"column":"base","eq":"EUR"},{"column":"note","is_null":true}]}`, which
+//! is tested row by row.
 
 use std::time::Duration;
 
-use underlay_core::{Comparison, Cursor, Direction, Filter, Position, Query, Sort, Value, ViewSchema};
+use underlay_core::limits::QUERY_FILTERS_MAX;
+use underlay_core::{
+    Comparison, Condition, Cursor, Direction, Filter, Position, Query, RowSchema, RowsOf, Sort, Value,
+    ViewSchema,
+};
 
 use crate::parameters::{Parameters, unknown};
 use crate::problem::Problem;
@@ -13,8 +20,26 @@ use crate::problem::Problem;
 pub(crate) const PAGE_ROWS_DEFAULT: usize = 100;
 /// How long a query waits for a view where the request does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
-/// Parameters that are no filters. A column of such a name is reached as `name[eq]`.
-pub(crate) const RESERVED: [&str; 6] = ["sort", "cursor", "limit", "min_position", "wait", "count"];
+/// Parameters of a view that are no filters. A column of such a name is reached as `name[eq]`.
+const OF_VIEW: [&str; 6] = ["sort", "cursor", "limit", "min_position", "wait", "count"];
+/// The same of entities.
+const OF_ENTITY: [&str; 5] = ["sort", "cursor", "limit", "condition", "count"];
+
+/// The parameters that are no filters.
+pub(crate) fn reserved(of: RowsOf) -> &'static [&'static str] {
+    match of {
+        RowsOf::View => &OF_VIEW,
+        RowsOf::Entity => &OF_ENTITY,
+    }
+}
+
+/// What the order by key is called, which is there anyway.
+pub(crate) fn key_of(of: RowsOf) -> &'static str {
+    match of {
+        RowsOf::View => "key",
+        RowsOf::Entity => "id",
+    }
+}
 
 pub(crate) const COMPARISONS: [(&str, Comparison); 6] = [
     ("eq", Comparison::Eq),
@@ -42,6 +67,14 @@ pub(crate) struct Wait {
     pub(crate) timeout: Duration,
 }
 
+/// What a page of rows is asked for by, whatever they are rows of.
+#[derive(Debug)]
+pub(crate) struct PageQuery {
+    pub(crate) query: Query,
+    /// Whether to count the rows of all pages.
+    pub(crate) count: bool,
+}
+
 impl ViewQuery {
     pub(crate) fn parse(
         mut parameters: Parameters,
@@ -49,20 +82,51 @@ impl ViewQuery {
         wait_max: Duration,
     ) -> Result<Self, Problem> {
         let wait = Wait::parse(&mut parameters, wait_max)?;
+        let PageQuery { query, count } = PageQuery::parse(parameters, schema)?;
+        Ok(Self { query, count, wait })
+    }
+}
+
+impl PageQuery {
+    /// Takes everything that is left.
+    pub(crate) fn parse(mut parameters: Parameters, schema: &RowSchema) -> Result<Self, Problem> {
         let limit = parameters.take_limit(PAGE_ROWS_DEFAULT, underlay_core::limits::PAGE_ROWS_MAX)?;
         let count = parameters.take_parsed("count")?.unwrap_or(false);
-        let sort = parameters.take("sort")?.map(|text| read_sort(&text)).unwrap_or_default();
+        let sort = parameters.take("sort")?.map(|text| read_sort(&text, schema.of)).unwrap_or_default();
         let cursor = parameters.take("cursor")?;
         let after = cursor.map(|text| Cursor::from_text(&text, &sort, schema)).transpose()?;
+        let condition = match schema.of {
+            RowsOf::View => None,
+            RowsOf::Entity => parameters.take("condition")?,
+        };
         let filters = parameters
             .into_rest()
             .iter()
             .map(|(name, value)| read_filter(name, value, schema))
             .collect::<Result<_, _>>()?;
-        let query = Query { filters, sort, after, limit };
+        let mut query = Query { filters, sort, after, limit, ..Query::default() };
+        if let Some(text) = condition {
+            add_condition(&mut query, &text, schema)?;
+        }
         query.validate(schema)?;
-        Ok(Self { query, count, wait })
+        Ok(Self { query, count })
     }
+}
+
+/// Adds a condition: what an index may serve of it becomes a filter, as far as there is room for more.
+fn add_condition(query: &mut Query, text: &str, schema: &RowSchema) -> Result<(), Problem> {
+    let json = serde_json::from_str(text)
+        .map_err(|error| Problem::invalid(format!("the condition is not JSON: {error}")))?;
+    let Query { filters: found, condition, .. } = Query::of(Condition::from_json(schema, &json)?, schema);
+    query.condition = condition;
+    for filter in found {
+        if query.filters.len() < QUERY_FILTERS_MAX {
+            query.filters.push(filter);
+        } else {
+            query.condition = std::mem::take(&mut query.condition).and(Condition::Compare(filter));
+        }
+    }
+    Ok(())
 }
 
 impl Wait {
@@ -88,17 +152,17 @@ impl Wait {
     }
 }
 
-/// `balance` or `-balance`; `key` is the order by key, which is there anyway.
-fn read_sort(text: &str) -> Sort {
+/// `balance` or `-balance`, or the order by key.
+fn read_sort(text: &str, of: RowsOf) -> Sort {
     let (column, direction) = match text.strip_prefix('-') {
         Some(column) => (column, Direction::Descending),
         None => (text, Direction::Ascending),
     };
-    Sort { column: (column != "key").then(|| column.to_owned()), direction }
+    Sort { column: (column != key_of(of)).then(|| column.to_owned()), direction }
 }
 
 /// `column=value` or `column[comparison]=value`.
-fn read_filter(name: &str, value: &str, schema: &ViewSchema) -> Result<Filter, Problem> {
+fn read_filter(name: &str, value: &str, schema: &RowSchema) -> Result<Filter, Problem> {
     let (column, comparison) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
         None => (name, Comparison::Eq),
         Some((column, comparison)) => match COMPARISONS.iter().find(|(known, _)| *known == comparison) {
@@ -119,12 +183,13 @@ fn read_filter(name: &str, value: &str, schema: &ViewSchema) -> Result<Filter, P
     Ok(Filter { column: column.to_owned(), comparison, value })
 }
 
-fn known_parameters(schema: &ViewSchema) -> String {
+fn known_parameters(schema: &RowSchema) -> String {
+    let reserved = reserved(schema.of);
     let indexed = schema.columns.iter().filter(|column| column.indexed);
     let filters = indexed.map(|column| {
         let name = column.name.as_str();
-        if RESERVED.contains(&name) { format!("{name}[eq]") } else { name.to_owned() }
+        if reserved.contains(&name) { format!("{name}[eq]") } else { name.to_owned() }
     });
-    let known: Vec<String> = filters.chain(RESERVED.map(str::to_owned)).collect();
+    let known: Vec<String> = filters.chain(reserved.iter().map(|&name| name.to_owned())).collect();
     known.join(", ")
 }

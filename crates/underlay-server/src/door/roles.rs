@@ -45,6 +45,8 @@ pub(crate) enum Use {
     Operation,
     /// A view's rows; the path has its name.
     View,
+    /// Entities; the path has their name.
+    Entity,
     /// The log and its streams as they are stored.
     Log,
     /// What became of a command, whichever it is.
@@ -161,7 +163,8 @@ pub(crate) async fn permit_request(
 /// Whether somebody may use what has no name of its own: the log, the work, views as a whole. Who may use what goes by a
 /// name depends on the name, and nobody is told yes here.
 pub(crate) fn may(app: &App, actor: &Actor, to: Use) -> bool {
-    !matches!(to, Use::Command | Use::Operation | Use::View) && permit(app, actor, to, |_| "").is_ok()
+    !matches!(to, Use::Command | Use::Operation | Use::View | Use::Entity)
+        && permit(app, actor, to, |_| "").is_ok()
 }
 
 /// Who asks, in the roles they have here.
@@ -188,6 +191,7 @@ fn permit<'a>(
         Use::Command => registry.command_roles(name("category"), name("command")),
         Use::Operation => registry.operation_roles(name("name")),
         Use::View => return permit_view(app, actor, name("view")),
+        Use::Entity => registry.entity_roles(name("entity")),
         Use::Log => return permit_log(app, actor),
         Use::Commands => {
             let roles = roles_of_commands(app);

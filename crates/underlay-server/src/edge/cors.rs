@@ -17,8 +17,8 @@ use crate::ServerConfig;
 /// What a page may send.
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 /// The headers of a request that the API knows.
-const HEADERS: &str = "accept, authorization, content-type, idempotency-key, if-match, last-event-id, prefer, \
-                       traceparent, tracestate, x-correlation-id, x-request-id";
+const HEADERS: &str = "accept, authorization, content-type, idempotency-key, if-match, if-none-match, \
+                       last-event-id, prefer, traceparent, tracestate, x-correlation-id, x-request-id";
 /// The headers of an answer that a page may read beside those every page may.
 const EXPOSED: &str = "etag, idempotent-replayed, location, preference-applied, retry-after, www-authenticate, \
                        x-request-id";

@@ -353,9 +353,7 @@ impl ViewFeed {
                 return Err(Left::Reset);
             }
             for key in some.iter() {
-                let meets = |values: &&Vec<Value>| {
-                    self.query.filters.iter().all(|filter| filter.meets(&self.schema, values))
-                };
+                let meets = |values: &&Vec<Value>| self.query.meets(&self.schema, values);
                 let values = read.rows.get(key).and_then(Option::as_ref).filter(meets);
                 let (name, data) = match values {
                     Some(values) => (

@@ -24,6 +24,7 @@ use underlay_core::{Error, TenantId};
 use underlay_runtime::Engine;
 use uuid::Uuid;
 
+pub(crate) use key::encoded;
 pub use key::{LINK_KEY_BYTES, LinkKey};
 pub(crate) use page::{PATH, STYLE, open};
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use underlay_core::{
-    Aggregate, Context, Decimal, Decision, Error, Keys, Operation, Reads, Recorded, Streams, Timestamp, View,
+    Aggregate, Context, Decimal, Decision, EntityVersion, Error, Keys, Operation, Reads, Recorded, Streams,
+    Timestamp, View,
 };
-use underlay_derive::{command, event, refusal, row, snapshot, value};
+use underlay_derive::{command, entity, event, refusal, row, snapshot, value};
 use underlay_runtime::Registry;
 
 /// The deposit that [`Fragile`] cannot take.
@@ -240,8 +241,60 @@ impl View for Fragile {
     }
 }
 
+/// An entity with a column of every type, two of them named like parameters.
+#[entity(crate = underlay_core, name = "contact", version = 1, of = Contact)]
+pub struct ContactRow {
+    #[id]
+    id: String,
+    #[version]
+    version: EntityVersion,
+    #[column(unique)]
+    email: String,
+    #[column(indexed)]
+    limit: i64,
+    #[column(indexed)]
+    credit: Decimal,
+    open: bool,
+    #[column(indexed)]
+    since: Timestamp,
+    note: Option<String>,
+}
+
+/// The same; its credit is not less than zero.
+#[derive(Clone)]
+pub struct Contact(ContactRow);
+
+impl From<Contact> for ContactRow {
+    fn from(contact: Contact) -> Self {
+        contact.0
+    }
+}
+
+impl TryFrom<ContactRow> for Contact {
+    type Error = String;
+
+    fn try_from(row: ContactRow) -> Result<Self, String> {
+        if row.credit < Decimal::ZERO {
+            return Err(format!("credit {} is less than zero", row.credit));
+        }
+        Ok(Self(row))
+    }
+}
+
+/// An entity for some alone.
+#[entity(crate = underlay_core, name = "secret", version = 1, roles("manager"))]
+pub struct Secret {
+    #[id]
+    number: u32,
+    #[version]
+    version: EntityVersion,
+    text: String,
+}
+
 pub fn registry() -> Registry {
     Registry::default()
+        .entity::<Contact>()
+        .entity::<Secret>()
         .aggregate::<Account>()
         .snapshots::<Account>()
         .operation::<Transfer>()

@@ -78,6 +78,7 @@ aggregate!(Operating, "operations", Plain);
 aggregate!(Happening, "events", Plain);
 aggregate!(Commanding, "commands", Plain);
 aggregate!(Administering, "admin", Plain);
+aggregate!(Being, "entities", Plain);
 
 macro_rules! operation {
     ($type:ident, $name:literal) => {
@@ -114,6 +115,7 @@ fn categories_of_the_api_are_refused() {
         (Registry::default().aggregate::<Happening>(), "events"),
         (Registry::default().aggregate::<Commanding>(), "commands"),
         (Registry::default().aggregate::<Administering>(), "admin"),
+        (Registry::default().aggregate::<Being>(), "entities"),
     ] {
         let error = check_addresses(&registry).unwrap_err();
         assert!(error.to_string().contains(&format!("category {category:?} is taken")), "{error}");

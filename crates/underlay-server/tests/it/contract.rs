@@ -56,6 +56,10 @@ impl Contract {
         assert!(response.is_object(), "{what}\nof which the description knows nothing");
         let media_type = answer.header("content-type").unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim();
+        if answer.body.is_empty() && sent.method != Method::HEAD {
+            assert!(response["content"].is_null(), "{what}\nwithout a body, and it is described: {response}");
+            return;
+        }
         let content = &response["content"][media_type];
         assert!(content.is_object(), "{what}\nand {media_type} is not among what is described: {response}");
         if let Some(schema) = content.get("schema") {

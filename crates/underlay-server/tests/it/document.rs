@@ -62,6 +62,10 @@ async fn everything_that_is_declared_is_described() {
         declared.insert(format!("/v1/views/{}", view.name));
         declared.insert(format!("/v1/views/{}/{{key}}", view.name));
     }
+    for entity in registry.entities() {
+        declared.insert(format!("/v1/entities/{}", entity.name));
+        declared.insert(format!("/v1/entities/{}/{{key}}", entity.name));
+    }
     assert!(!declared.is_empty());
     for path in &declared {
         assert!(paths.contains(path.as_str()), "{path} is not in {paths:?}");
@@ -146,6 +150,18 @@ async fn what_is_declared_is_described_by_its_schemas() {
         "{sorts}"
     );
     assert!(!named("note") && !named("balance[prefix]"), "{sorts}");
+    let contacts = document.pointer("/paths/~1v1~1entities~1contact/get/parameters").unwrap().to_string();
+    assert!(contacts.contains("\"limit[ge]\"") && contacts.contains("\"condition\""), "{contacts}");
+    let required = |schema: &str| schemas[schema]["required"].clone();
+    let values = ["email", "limit", "credit", "open", "since"];
+    assert_eq!(required("values.contact"), serde_json::json!(values));
+    assert_eq!(required("new.contact"), serde_json::json!([&["id"][..], &values].concat()));
+    let secret = &document["paths"]["/v1/entities/secret/{key}"]["put"]["responses"];
+    assert!(
+        secret["412"].is_object()
+            && secret["428"].is_object()
+            && secret["201"]["headers"]["Location"].is_object()
+    );
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod console_work;
 mod contract;
 mod document;
 mod edge;
+mod entities;
 mod events;
 mod failing_store;
 mod failures;

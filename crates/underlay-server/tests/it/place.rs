@@ -17,13 +17,16 @@ use hyper::body::{Frame, SizeHint};
 use serde_json::Value;
 use tower::ServiceExt;
 use underlay_core::memory::{
-    MemoryCheckpoints, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots, MemorySpans,
+    MemoryCheckpoints, MemoryEntities, MemoryLeases, MemoryReadModels, MemorySchedules, MemorySnapshots,
+    MemorySpans,
 };
 use underlay_core::{
     Clock, Commit, CommitId, EventStore, EventType, ExpectedVersion, Json, ManualClock, NewEvent,
     SchemaVersion, StreamName, TenantId, Timestamp,
 };
-use underlay_runtime::{Engine, EngineConfig, Ports, Registry, RunningViews, Traces, WorkPorts};
+use underlay_runtime::{
+    Engine, EngineConfig, EntityStore, EntityStores, Ports, Registry, RunningViews, Stores, Traces, WorkPorts,
+};
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
 use underlay_testkit::Over;
 
@@ -189,7 +192,9 @@ impl Place {
             leases: Some(Arc::new(leases.clone())),
             clock: clock.clone(),
         };
-        let engine = Engine::new(ports, registry, engine).unwrap();
+        let entities = EntityStore::new("memory:", Arc::new(MemoryEntities::default()));
+        let stores = Stores { entities: EntityStores::new(entities), ..Stores::default() };
+        let engine = Engine::with_stores(ports, stores, registry, engine).unwrap();
         let config = configure(ServerConfig::new("Bank").open_to(tenant("acme")));
         let contract = Some(Contract::of(engine.registry(), &config));
         let router = underlay_server::router(engine.clone(), config).unwrap();
@@ -299,6 +304,12 @@ pub fn post_with(path: &str, body: &str, headers: &[(&str, &str)]) -> Request<Bo
 pub fn get_with(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let with = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
     headers.iter().fold(Request::get(path), with).body(Body::empty()).unwrap()
+}
+
+pub fn put_with(path: &str, body: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let with = |request: Builder, (name, value): &(&str, &str)| request.header(*name, *value);
+    let request = json_request(path).method(Method::PUT);
+    headers.iter().fold(request, with).body(Body::from(body.to_owned())).unwrap()
 }
 
 pub fn delete_with(path: &str, headers: &[(&str, &str)]) -> Request<Body> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 use underlay_core::Error;
 
@@ -177,6 +178,10 @@ impl Database {
     fn open(&self, flags: OpenFlags) -> Result<Connection, Failure> {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        // Otherwise the quoted name of a column that is not there is read as a text.
+        for strict in [DbConfig::SQLITE_DBCONFIG_DQS_DML, DbConfig::SQLITE_DBCONFIG_DQS_DDL] {
+            connection.set_db_config(strict, false)?;
+        }
         Ok(connection)
     }
 

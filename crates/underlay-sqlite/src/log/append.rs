@@ -10,8 +10,10 @@ use underlay_core::{
     TenantId, Version,
 };
 
+use crate::entities::changes;
 use crate::error::Failure;
-use crate::log::event_row;
+use crate::log::unit_flight::{Unit, UnitAnswer};
+use crate::log::{event_row, savepoint};
 use crate::work::sending::WorkWriter;
 
 /// How a batch guards against a commit that cannot be stored.
@@ -80,6 +82,12 @@ impl<'c> LogWriter<'c> {
         Ok(())
     }
 
+    /// A number that changes where another connection has written.
+    pub(crate) fn data_version(&self) -> Result<i64, Failure> {
+        let mut select = self.connection.prepare_cached("PRAGMA data_version")?;
+        Ok(select.query_row([], |row| row.get(0))?)
+    }
+
     /// Ends a transaction that is still open, keeping nothing.
     pub(crate) fn rollback(&self) -> Result<(), Failure> {
         if !self.connection.is_autocommit() {
@@ -131,27 +139,38 @@ impl<'c> LogWriter<'c> {
             }
             self.bases.push(actual);
         }
+        // Entities may be refused after some of them are stored.
+        if guard == Guard::None && commit.entities.is_empty() {
+            return match self.insert(request, head) {
+                Err(failure) if failure.is_poison() => Err(Failure::Poison(failure.into())),
+                inserted => Ok(Ok(inserted?)),
+            };
+        }
         let before = *head;
-        if guard == Guard::Savepoint {
-            self.connection.prepare_cached("SAVEPOINT one")?.raw_execute()?;
-        }
-        let inserted = self.insert(request, head);
-        let answer = match inserted {
-            Err(failure) if failure.is_poison() => {
-                let error = self.name_poison(request, failure)?;
-                if guard == Guard::None {
-                    return Err(Failure::Poison(error));
-                }
+        let stored = savepoint::alone(self.connection, || {
+            changes::store(self.connection, &request.tenant, &commit.entities)?;
+            self.insert(request, head)
+        })?;
+        match stored {
+            Ok(committed) => Ok(Ok(committed)),
+            Err(failure) => {
                 *head = before;
-                self.connection.prepare_cached("ROLLBACK TO one")?.raw_execute()?;
-                Err(error)
+                Ok(Err(self.name_poison(request, failure)?))
             }
-            other => Ok(other?),
-        };
-        if guard == Guard::Savepoint {
-            self.connection.prepare_cached("RELEASE one")?.raw_execute()?;
         }
-        Ok(answer)
+    }
+
+    /// Stores units of entities, each by itself, and gives the answer of each.
+    ///
+    /// # Errors
+    /// Everything that fails the whole transaction.
+    pub(crate) fn write_units(&self, units: &[Unit]) -> Result<Vec<UnitAnswer>, Failure> {
+        let store = |unit: &Unit| {
+            let changes = &unit.commit.entities;
+            let store = || changes::store(self.connection, &unit.tenant, changes);
+            Ok(savepoint::alone(self.connection, store)?.map_err(Error::from))
+        };
+        units.iter().map(store).collect()
     }
 
     /// The answer where the commit, or the one it names, is stored, and this one is not written for it.
@@ -224,8 +243,11 @@ impl<'c> LogWriter<'c> {
         Ok(Committed::new(commit.id, position, versions, commit, recorded_at))
     }
 
-    /// What is wrong with a commit whose rows SQLite refused.
+    /// What is wrong with a commit that was refused, and of which nothing is left.
     fn name_poison(&mut self, request: &Request, failure: Failure) -> Result<Error, Failure> {
+        if !failure.is_poison() {
+            return Ok(failure.into());
+        }
         for event in request.commit.writes.iter().flat_map(|write| &write.events) {
             let id = &event.event_id.0.as_bytes()[..];
             if self.exists_event.exists((request.tenant.as_str(), id))? {

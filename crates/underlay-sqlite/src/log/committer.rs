@@ -1,7 +1,7 @@
 //! The writer thread: the only one that writes the file.
 //!
-//! It takes turns: one group commit, one write beside the log, each in a transaction of its own. Nobody is
-//! answered before the transaction has ended.
+//! It takes turns: one group commit, one write beside the log, each in a transaction of its own. Units of entities
+//! are written with the group commit. Nobody is answered before the transaction has ended.
 //!
 //! States and what happens when something fails:
 //!
@@ -11,7 +11,8 @@
 //!   failed, a full disk) may have left its frames in the WAL, where a crash could bring them back to
 //!   life. So a small transaction, the fence, is written over them. Once it is durable the file tells
 //!   the truth: a commit found there was stored, any other is `Unavailable`. If the fence fails too,
-//!   the batch is `Uncertain`.
+//!   the batch is `Uncertain`. Of units of entities a commit beside them tells, or an entity that has the version
+//!   after its change while no other process has written. Otherwise they are uncertain.
 //! - **Broken**, after a failure that is not the caller's. New writes are `Unavailable` at once, while
 //!   the file is opened again and fenced, with growing pauses, until that succeeds.
 //!   A file that was exchanged under the process is broken until it is put back.
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use underlay_core::adapter::{Answer, FaultHook, Flight, Request, WakeupHub, answer_again};
+use underlay_core::adapter::{Answer, FaultHook, Flight, Request, WakeupHub};
 use underlay_core::{Clock, Error, WorkHint};
 
 use crate::config::SqliteConfig;
@@ -37,8 +38,10 @@ use crate::connections::database::Database;
 use crate::connections::wal::{self, Wal};
 use crate::error::Failure;
 use crate::fault::FaultPoint;
-use crate::log::append::{self, Guard, LogWriter};
+use crate::log::append::{Guard, LogWriter};
 use crate::log::intake::{Flush, Intake, Next, SideWrite};
+use crate::log::truth;
+use crate::log::unit_flight::{Unit, UnitAnswer, UnitFlight};
 
 /// Between two tries to get the write lock from another process.
 const LOCK_PAUSE: Duration = Duration::from_micros(500);
@@ -46,6 +49,14 @@ const LOCK_PAUSE: Duration = Duration::from_micros(500);
 const RECOVERY_PAUSE: Duration = Duration::from_millis(50);
 /// The longest of those pauses.
 const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// What the commits and the units of a batch are answered, in their order.
+struct Answers {
+    commits: Vec<Answer>,
+    units: Vec<UnitAnswer>,
+    /// [`LogWriter::data_version`] in their transaction, where there are units.
+    data_version: Option<i64>,
+}
 
 /// What the writer thread works with.
 pub(crate) struct Committer {
@@ -114,8 +125,9 @@ impl Committer {
         loop {
             match self.intake.next(wal.rest()) {
                 Next::Turn(turn) => {
-                    if !turn.batch.is_empty() {
-                        self.write_batch(&mut writer, Flight::new(turn.batch))?;
+                    if !(turn.batch.is_empty() && turn.units.is_empty()) {
+                        let units = UnitFlight::new(turn.units);
+                        self.write_batch(&mut writer, Flight::new(turn.batch), units)?;
                     }
                     if let Some(write) = turn.side_write {
                         self.write_beside(&mut writer, write)?;
@@ -128,37 +140,57 @@ impl Committer {
         }
     }
 
-    fn write_batch(&self, writer: &mut LogWriter<'_>, mut flight: Flight) -> Result<(), Failure> {
-        let answers = match self.fill(writer, &flight.requests) {
+    fn write_batch(
+        &self,
+        writer: &mut LogWriter<'_>,
+        mut flight: Flight,
+        mut units: UnitFlight,
+    ) -> Result<(), Failure> {
+        let answers = match self.fill(writer, &flight.requests, &units.units) {
             Ok(answers) => answers,
             Err(failure) => {
                 let rolled_back = writer.rollback();
                 flight.answer_all(|_| Err(failure.nothing_stored()));
+                units.answer_all(|| Err(failure.nothing_stored()));
                 rolled_back?;
                 return if failure.is_of_the_file() { Err(failure) } else { Ok(()) };
             }
         };
-        flight.in_doubt = Some("the writer ended during the commit".to_owned());
+        let mut doubt = |reason: String| {
+            flight.in_doubt = Some(reason.clone());
+            units.in_doubt = Some(reason);
+        };
+        doubt("the writer ended during the commit".to_owned());
         match self.finish(writer) {
             Ok(()) => {
                 self.unflushed.set(false);
                 // It is stored where nobody may find it again; whoever puts the file back will.
                 if let Err(exchanged) = self.database.check_in_place() {
-                    flight.in_doubt = Some(exchanged.to_string());
+                    doubt(exchanged.to_string());
                     return Err(exchanged);
                 }
-                self.acknowledge(flight, answers);
+                self.acknowledge(flight, answers.commits);
+                units.answer_each(answers.units);
                 Ok(())
             }
-            Err(failure) => self.resolve_doubt(writer, flight, answers, &failure),
+            Err(failure) => {
+                tracing::warn!(%failure, commits = answers.commits.len(), units = answers.units.len(), "a COMMIT failed");
+                doubt(failure.to_string());
+                self.resolve_doubt(writer, flight, units, answers, &failure)
+            }
         }
     }
 
     /// Begins the transaction and inserts the rows of a batch.
-    fn fill(&self, writer: &mut LogWriter<'_>, batch: &[Request]) -> Result<Vec<Answer>, Failure> {
+    fn fill(
+        &self,
+        writer: &mut LogWriter<'_>,
+        batch: &[Request],
+        units: &[Unit],
+    ) -> Result<Answers, Failure> {
         self.begin(writer)?;
         let now = self.clock.now().as_microsecond();
-        let answers = match writer.write(batch, now, Guard::None) {
+        let commits = match writer.write(batch, now, Guard::None) {
             // Poison is rare: the savepoints that keep it apart are paid for only when it is there.
             Err(Failure::Poison(_)) => {
                 writer.rollback()?;
@@ -167,8 +199,10 @@ impl Committer {
             }
             other => other?,
         };
+        let units = writer.write_units(units)?;
+        let data_version = if units.is_empty() { None } else { Some(writer.data_version()?) };
         self.faults.at(FaultPoint::Inserted)?;
-        Ok(answers)
+        Ok(Answers { commits, units, data_version })
     }
 
     /// Takes the write lock, waiting where another process has it. SQLite has no signal for a lock given
@@ -221,29 +255,27 @@ impl Committer {
     fn resolve_doubt(
         &self,
         writer: &mut LogWriter<'_>,
-        mut flight: Flight,
-        answers: Vec<Answer>,
+        flight: Flight,
+        mut units: UnitFlight,
+        answers: Answers,
         failure: &Failure,
     ) -> Result<(), Failure> {
-        tracing::warn!(%failure, commits = flight.requests.len(), "a COMMIT failed");
-        flight.in_doubt = Some(failure.to_string());
         // A transaction that COMMIT has left open is given up; one that is closed stays as it is.
         writer.rollback()?;
         self.begin(writer)?;
-        self.fence(writer.connection())?;
-        let mut truth = Vec::with_capacity(answers.len());
-        for (request, answer) in flight.requests.iter().zip(answers) {
-            let stored = append::find_commit(writer.connection(), &request.tenant, request.commit.id)?;
-            truth.push(match (stored, answer) {
-                (None, _) => Err(failure.nothing_stored()),
-                (Some(first), Ok(committed)) if committed.position == first.committed.position => {
-                    Ok(committed)
-                }
-                // It was there before, or another process has stored it since.
-                (Some(first), _) => answer_again(request, first),
-            });
+        let mut is_stored = None;
+        if answers.data_version == Some(writer.data_version()?) {
+            is_stored = truth::of_units(writer.connection(), &units.units, &answers.units)?;
         }
-        self.acknowledge(flight, truth);
+        self.fence(writer.connection())?;
+        let requests = &flight.requests;
+        let (commits, beside) = truth::of_commits(writer.connection(), requests, answers.commits, failure)?;
+        self.acknowledge(flight, commits);
+        match beside.or(is_stored) {
+            Some(true) => units.answer_each(answers.units),
+            Some(false) => units.answer_all(|| Err(failure.nothing_stored())),
+            None => drop(units),
+        }
         Ok(())
     }
 

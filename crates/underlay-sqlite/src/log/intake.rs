@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use underlay_core::adapter::{Answer, BatchLimits, CommitIntake, Outage, Reply, Request, Unanswered};
-use underlay_core::{Commit, Error, TenantId};
+use underlay_core::adapter::{
+    Answer, BatchLimits, BatchQueue, CommitIntake, Outage, Reply, Request, Unanswered,
+};
+use underlay_core::{Commit, CommitId, EntityChange, Error, TenantId};
 
 use crate::error::Failure;
+use crate::log::unit_flight::{Unit, UnitAnswer};
 
 /// What a write beside the log does inside its transaction.
 pub(crate) type Change = Box<dyn FnOnce(&Connection) -> Result<(), Failure> + Send>;
@@ -36,9 +39,11 @@ pub(crate) struct SideWrite {
     pub(crate) place: OwnedSemaphorePermit,
 }
 
-/// What the writer does next: at most one group commit and one write beside the log.
+/// What the writer does next: at most one group commit, in which units of entities are too, and one write beside the
+/// log.
 pub(crate) struct Turn {
     pub(crate) batch: Vec<Request>,
+    pub(crate) units: Vec<Unit>,
     pub(crate) side_write: Option<SideWrite>,
 }
 
@@ -62,16 +67,19 @@ pub(crate) struct Intake {
 
 struct Waiting {
     commits: CommitIntake,
+    /// Units of entities, by the bounds of the commits.
+    units: BatchQueue<oneshot::Sender<UnitAnswer>>,
     side_writes: VecDeque<SideWrite>,
 }
 
 impl Intake {
     pub(crate) fn new(limits: BatchLimits) -> Self {
-        Self {
-            unanswered: Unanswered::default(),
-            waiting: Mutex::new(Waiting { commits: CommitIntake::new(limits), side_writes: VecDeque::new() }),
-            changed: Condvar::new(),
-        }
+        let waiting = Waiting {
+            commits: CommitIntake::new(limits.clone()),
+            units: BatchQueue::new(limits),
+            side_writes: VecDeque::new(),
+        };
+        Self { unanswered: Unanswered::default(), waiting: Mutex::new(waiting), changed: Condvar::new() }
     }
 
     /// Leaves a commit.
@@ -84,6 +92,25 @@ impl Intake {
         drop(waiting);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Leaves a unit of entities; gives the place of its answer.
+    ///
+    /// # Errors
+    /// As [`Intake::push_commit`].
+    pub(crate) fn push_unit(
+        &self,
+        tenant: TenantId,
+        changes: Vec<EntityChange>,
+    ) -> Result<oneshot::Receiver<UnitAnswer>, Error> {
+        let (answer, answered) = oneshot::channel();
+        let unit = Commit::new(CommitId::draw()).with_entities(changes);
+        let mut waiting = self.lock();
+        waiting.commits.check_open()?;
+        waiting.units.push(tenant, unit, answer).map_err(|(error, _)| error)?;
+        drop(waiting);
+        self.changed.notify_one();
+        Ok(answered)
     }
 
     /// Leaves a write beside the log. Their number is bounded by the caller.
@@ -104,8 +131,11 @@ impl Intake {
         let mut waiting = self.lock();
         loop {
             if !waiting.is_empty() {
-                let batch = waiting.commits.take();
-                return Next::Turn(Turn { batch, side_write: waiting.side_writes.pop_front() });
+                return Next::Turn(Turn {
+                    batch: waiting.commits.take(),
+                    units: waiting.units.take(),
+                    side_write: waiting.side_writes.pop_front(),
+                });
             }
             if !waiting.commits.is_open() {
                 return Next::Closed;
@@ -132,7 +162,7 @@ impl Intake {
         let mut waiting = self.lock();
         let outage = Outage::new(reason);
         waiting.commits.break_down(&outage);
-        waiting.refuse_side_writes(&outage);
+        waiting.refuse_others(&outage);
     }
 
     /// Takes writes again.
@@ -166,7 +196,7 @@ impl Intake {
     pub(crate) fn end(&self) {
         let mut waiting = self.lock();
         waiting.commits.end();
-        waiting.refuse_side_writes(&Outage::ended());
+        waiting.refuse_others(&Outage::ended());
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -177,11 +207,15 @@ impl Intake {
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.commits.is_empty() && self.side_writes.is_empty()
+        self.commits.is_empty() && self.units.is_empty() && self.side_writes.is_empty()
     }
 
-    fn refuse_side_writes(&mut self, outage: &Outage) {
+    /// Refuses all that waits beside commits.
+    fn refuse_others(&mut self, outage: &Outage) {
         // A caller that has gone away needs no answer.
+        for unit in self.units.drain() {
+            unit.reply.send(Err(outage.error())).ok();
+        }
         for write in self.side_writes.drain(..) {
             write.answer.send(Err(outage.error())).ok();
         }

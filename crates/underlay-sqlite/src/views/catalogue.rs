@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::log::event_row;
-use crate::views::{row_table, view_orders, view_stops};
+use crate::rows::row_table::{self, RowTable};
+use crate::views::{view_orders, view_stops};
 
 /// Finds the generation that is read; `None` where the view is not there.
 ///
@@ -361,7 +362,7 @@ fn create_generation(
             start.event_id.as_ref().map(|id| &id.0.as_bytes()[..]),
         ],
     )?;
-    row_table::create(connection, &ViewTable { schema: schema.clone(), generation })?;
+    RowTable::of_view(&ViewTable { schema: schema.clone(), generation }).create(connection)?;
     Ok(generation)
 }
 

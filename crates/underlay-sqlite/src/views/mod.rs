@@ -1,8 +1,5 @@
-//! The views: which there are, the tables of their rows, and the queries that read them.
+//! The views: which there are, and what is stored of them beside their rows.
 
-pub(crate) mod alterations;
 pub(crate) mod catalogue;
-pub(crate) mod query;
-pub(crate) mod row_table;
 pub(crate) mod view_orders;
 pub(crate) mod view_stops;

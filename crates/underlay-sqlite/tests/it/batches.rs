@@ -265,3 +265,16 @@ async fn a_writer_that_dies_answers_all_who_wait() {
         store.close().await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_event_that_is_there_already_is_named_and_not_the_one_before_it() {
+    let place = Place::new();
+    let store = place.open();
+    let first = append("a-1", ExpectedVersion::NoStream);
+    let known = first.writes[0].events[0].event_id;
+    store.commit(&tenant(), first).await.unwrap();
+    let mut poison = append_many("a-2", ExpectedVersion::NoStream, 3);
+    poison.writes[0].events[2].event_id = known;
+    let refused = store.commit(&tenant(), poison).await.unwrap_err().to_string();
+    assert!(refused.contains(&known.to_string()), "{refused}");
+}

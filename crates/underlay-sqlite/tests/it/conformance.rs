@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use underlay_core::{Archive, EventStore, ReadModels, Retention, Schedules, Snapshots};
+use underlay_core::{
+    Archive, ColumnType, Entities, EntitySchema, EventStore, ReadModels, Retention, Schedules, Snapshots,
+    TenantId,
+};
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 use underlay_testkit::{
-    ArchiveFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture, SchedulesFixture, Skip,
-    SnapshotsFixture,
+    ArchiveFixture, Damage, EntitiesFixture, EventStoreFixture, Fixture, ReadModelsFixture, RetentionFixture,
+    SchedulesFixture, Skip, SnapshotsFixture,
 };
 
 struct File {
@@ -40,6 +43,40 @@ impl EventStoreFixture for File {
 impl ReadModelsFixture for File {
     fn read_models(&self) -> Arc<dyn ReadModels> {
         Arc::new(self.store.clone())
+    }
+}
+
+impl EntitiesFixture for File {
+    fn entities(&self) -> Arc<dyn Entities> {
+        Arc::new(SqliteStore::open(&self.path, SqliteConfig::default()).unwrap())
+    }
+
+    fn log_of_entities(&self) -> Option<Arc<dyn EventStore>> {
+        Some(Arc::new(self.store.clone()))
+    }
+
+    /// The tables are STRICT and refuse what is empty, so a column is damaged where its type is stored as another.
+    async fn damage(
+        &self,
+        schema: &EntitySchema,
+        tenant: &TenantId,
+        id: &str,
+        column: &str,
+        damage: Damage,
+    ) -> bool {
+        let (Damage::OtherType, Some(at)) = (damage, schema.column_at(column)) else { return false };
+        let value = match schema.columns[at].column_type {
+            ColumnType::Text => "CAST(x'ff' AS TEXT)",
+            ColumnType::Decimal => "'lots'",
+            ColumnType::Boolean => "2",
+            ColumnType::Timestamp => "-9223372036854775808",
+            ColumnType::Integer => return false,
+        };
+        let table = format!("entity_{}", schema.name);
+        let sql = format!("UPDATE \"{table}\" SET \"{column}\" = {value} WHERE tenant = ?1 AND \"key\" = ?2");
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        assert_eq!(connection.execute(&sql, [tenant.as_str(), id]).unwrap(), 1);
+        true
     }
 }
 
@@ -77,6 +114,12 @@ mod read_models {
     use super::File;
 
     underlay_testkit::conformance!(read_models, File);
+}
+
+mod entities {
+    use super::File;
+
+    underlay_testkit::conformance!(entities, File);
 }
 
 mod snapshots {

@@ -187,7 +187,7 @@ fn missing_migrations_are_applied() {
         DROP TRIGGER events_are_not_updated; DROP TRIGGER events_are_not_deleted;
         DROP TABLE work; DROP TABLE work_later; DROP TABLE dead_letters; DROP TABLE work_shards;
         DROP TABLE workers; DROP TABLE schedules; DROP TABLE removed_schedules; DROP TABLE checkpoints;
-        DROP TABLE view_orders; DROP TABLE work_scheduler";
+        DROP TABLE view_orders; DROP TABLE work_scheduler; DROP TABLE entities";
     place.connect().execute_batch(back_to_the_first).unwrap();
     assert_eq!(count(), 1);
     drop(place.open());

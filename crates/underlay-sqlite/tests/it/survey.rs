@@ -12,6 +12,7 @@ use underlay_core::{
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
+use crate::entities;
 use crate::sample::{append, append_many, stream, tenant};
 use crate::views::{address, balances, checkpoint_at, upsert};
 use crate::work::{SHARE, piece, sending, worker};
@@ -50,6 +51,7 @@ pub(crate) async fn fill(store: &SqliteStore) -> Vec<CommitId> {
     store.apply(&table, ViewBatch::new(start, to, changes)).await.unwrap();
     store.store_snapshot(&tenant(), &stream("a-1"), snapshot(4)).await.unwrap();
     ids.push(fill_work(store).await);
+    entities::fill(store).await;
     ids
 }
 
@@ -149,6 +151,9 @@ async fn ask(path: &Path, ids: &[CommitId]) -> Vec<Complaint> {
         read_work(&store, ids, &mut complaints).await;
         write(&store, &mut complaints).await;
         write_work(&store, &mut complaints).await;
+        for (call, answer) in entities::ask(&store).await {
+            complaints.note(call, answer);
+        }
         store.close().await.expect("no thread of the store has panicked");
     }
     complaints.0

@@ -71,7 +71,7 @@ async fn a_file_of_the_third_migration_keeps_its_work() {
 
     let (_, indexes) = WORK.split_once("-- What passes over a tenant").unwrap();
     let before = "DELETE FROM migrations WHERE number > 3; DROP INDEX work_in_order; DROP TABLE view_orders; \
-                  DROP TABLE work_scheduler; ALTER TABLE workers DROP COLUMN scheduler;";
+                  DROP TABLE entities; DROP TABLE work_scheduler; ALTER TABLE workers DROP COLUMN scheduler;";
     place.connect().execute_batch(&format!("{before}\n-- {indexes}")).unwrap();
 
     let store = place.open();
@@ -119,7 +119,7 @@ async fn a_file_of_the_fifth_migration_keeps_its_workers() {
     let held = store.share(&older, SHARE, &[]).await.unwrap().held;
     assert_eq!(held.len(), 16);
     store.close().await.unwrap();
-    let before = "DELETE FROM migrations WHERE number > 5; DROP TABLE work_scheduler; \
+    let before = "DELETE FROM migrations WHERE number > 5; DROP TABLE entities; DROP TABLE work_scheduler; \
                   ALTER TABLE workers DROP COLUMN scheduler;";
     place.connect().execute_batch(before).unwrap();
 

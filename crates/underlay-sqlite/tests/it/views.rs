@@ -58,7 +58,7 @@ async fn what_changed_in_a_definition_is_named() {
     let mut fewer = balances();
     fewer.columns.pop();
     let mut more = balances();
-    more.columns.push(Column { name: "extra".into(), ..more.columns[3].clone() });
+    more.rows.columns.push(Column { name: "extra".into(), ..more.rows.columns[3].clone() });
     let mut other = balances();
     other.columns[1].indexed = false;
     let mut order = balances();
@@ -168,4 +168,16 @@ async fn the_extremes_of_every_type_sort_and_page() {
     assert_eq!(last[2], extremes[4].2);
     let below = Query::default().filter("amount", Comparison::Lt, Value::Decimal(Decimal::ZERO));
     assert_eq!(store.count(&table, &tenant(), &below).await.unwrap(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_a_column_that_is_gone_is_no_value() {
+    let place = Place::new();
+    let store = place.open();
+    let start = Checkpoint::start(store.store_id());
+    let table = store.prepare(&balances(), start).await.unwrap();
+    store.apply(&table, ViewBatch::new(start, checkpoint_at(start, 1), vec![upsert("k", 1)])).await.unwrap();
+    place.connect().execute_batch("ALTER TABLE view_balances_1 DROP COLUMN note").unwrap();
+    let read = store.load(&table, &[address("k")]).await;
+    assert!(matches!(&read, Err(Error::Backend { .. })), "{read:?}");
 }

@@ -7,6 +7,7 @@ mod abandonment;
 mod agreement;
 mod checkpoints;
 mod commits;
+mod entities;
 mod expectations;
 mod filters;
 mod limits;
@@ -30,6 +31,7 @@ pub use checkpoints::a_foreign_checkpoint_is_refused;
 pub use commits::{
     a_conflict_stores_nothing_anywhere, reads_back_what_was_committed, versions_start_at_one_without_holes,
 };
+pub use entities::a_log_without_entities_refuses_them;
 pub use expectations::{
     expectations_hold_on_written_and_read_streams, one_of_equal_expectations_wins, write_skew_is_a_conflict,
 };
@@ -116,6 +118,8 @@ macro_rules! event_store_cases {
                 "A commit that yields to another which is stored with the same content gets the answer of that one, and stores nothing."
             28 streams_are_listed_by_name
                 "Pages of the list of streams follow each other in the order of names, with every stream of the tenant and the category once, and its version."
+            29 a_log_without_entities_refuses_them
+                "A store that does not keep entities with its log refuses a commit that changes any, and stores nothing."
         }
     };
 }

@@ -55,6 +55,11 @@ pub trait EventStoreLayer: Send + Sync + 'static {
         self.below().store_id()
     }
 
+    /// [`EventStore::keeps_entities`].
+    fn keeps_entities(&self) -> bool {
+        self.below().keeps_entities()
+    }
+
     /// [`EventStore::underway`].
     fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
         self.below().underway(tenant, id)
@@ -155,6 +160,9 @@ pub trait EventStoreLayer: Send + Sync + 'static {
 impl<L: EventStoreLayer> EventStore for Over<L> {
     fn store_id(&self) -> StoreId {
         self.0.store_id()
+    }
+    fn keeps_entities(&self) -> bool {
+        self.0.keeps_entities()
     }
     fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
         self.0.underway(tenant, id)

@@ -41,7 +41,8 @@ pub async fn a_changed_view_is_refused<F: ReadModelsFixture>(fixture: F) {
     }
 
     // Another view is no change of this one, and keeps its own start.
-    let beside = ViewSchema { name: "accounts_2".to_owned(), version: 9, ..schema() };
+    let mut beside = schema().named("accounts_2");
+    beside.version = 9;
     let start = subject.place(5);
     let table = subject.models.prepare(&beside, start).await.expect("another view is prepared");
     let beside = subject.at_table(&table);

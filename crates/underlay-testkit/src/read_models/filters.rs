@@ -1,17 +1,15 @@
-use std::cmp::Ordering;
-
 use underlay_core::limits::QUERY_FILTERS_MAX;
-use underlay_core::{Comparison, Decimal, Direction, Filter, Query, RowValues, Sort, Value};
+use underlay_core::{Comparison, Condition, Decimal, Direction, Filter, Query, RowValues, Sort, Value};
 
 use super::Subject;
 use super::subject::{decimal, first_and_last_moments, moment, row_of, text};
-use crate::ReadModelsFixture;
+use crate::{ReadModelsFixture, naive};
 
 const COLUMNS: [&str; 5] = ["owner", "entries", "balance", "open", "changed_at"];
 const COMPARISONS: [Comparison; 5] =
     [Comparison::Eq, Comparison::Lt, Comparison::Le, Comparison::Gt, Comparison::Ge];
 
-/// Sentence 6: a query yields the rows that meet every filter, in the order asked for.
+/// Sentence 6: a query yields the rows that meet every filter and the condition, in the order asked for.
 pub async fn filters_and_sorts_hold<F: ReadModelsFixture>(fixture: F) {
     let subject = Subject::of(&fixture).await;
     let rows = rows();
@@ -22,17 +20,29 @@ pub async fn filters_and_sorts_hold<F: ReadModelsFixture>(fixture: F) {
 
     let filters = single_filters();
     let sorts = sorts();
+    let query = |filters: &[Filter], sort: &Sort| Query {
+        filters: filters.to_vec(),
+        sort: sort.clone(),
+        ..Query::default()
+    };
     for (number, filter) in filters.iter().enumerate() {
         for sort in [0, 1, 2].map(|turn| &sorts[(number + turn * 5) % sorts.len()]) {
-            assert_query(&subject, &rows, std::slice::from_ref(filter), sort).await;
+            assert_query(&subject, &rows, &query(std::slice::from_ref(filter), sort)).await;
+        }
+    }
+    for (number, condition) in conditions().into_iter().enumerate() {
+        let sort = &sorts[number % sorts.len()];
+        let filter = std::slice::from_ref(&filters[number * 7 % filters.len()]);
+        for query in [query(&[], sort), query(filter, sort)] {
+            assert_query(&subject, &rows, &Query { condition: condition.clone(), ..query }).await;
         }
     }
     for sort in &sorts {
-        assert_query(&subject, &rows, &[], sort).await;
+        assert_query(&subject, &rows, &query(&[], sort)).await;
         // A range on the sort column, and conditions on two columns.
         for (first, second) in [(3, 31), (7, 60), (25, 90), (40, 8)] {
             let pair = [filters[first % filters.len()].clone(), filters[second % filters.len()].clone()];
-            assert_query(&subject, &rows, &pair, sort).await;
+            assert_query(&subject, &rows, &query(&pair, sort)).await;
         }
     }
     let eight: Vec<Filter> = [
@@ -48,10 +58,10 @@ pub async fn filters_and_sorts_hold<F: ReadModelsFixture>(fixture: F) {
     .map(|(column, comparison, value)| Filter { column: column.to_owned(), comparison, value })
     .to_vec();
     assert_eq!(eight.len(), QUERY_FILTERS_MAX, "as many filters as a query may have");
-    assert_query(&subject, &rows, &eight, &sorts[3]).await;
+    assert_query(&subject, &rows, &query(&eight, &sorts[3])).await;
     // The same column twice, with nothing between.
     let nothing = [eight[2].clone(), Filter { value: Value::Integer(-3), ..eight[3].clone() }];
-    assert_query(&subject, &rows, &nothing, &sorts[0]).await;
+    assert_query(&subject, &rows, &query(&nothing, &sorts[0])).await;
 }
 
 /// Rows with many equal values, extremes, and text that patterns and collations get wrong.
@@ -91,13 +101,24 @@ fn rows() -> Vec<(String, RowValues)> {
         } else {
             &balances[number * 5 % balances.len()]
         };
-        let values = row_of([
+        let mut values = row_of([
             text(owners[number * 13 % owners.len()]),
             Value::Integer(entries[number * 7 % entries.len()]),
             balance.clone(),
             Value::Boolean(number.is_multiple_of(3)),
             moment(times[number * 3 % times.len()]),
         ]);
+        let optional = [
+            text(owners[number * 5 % owners.len()]),
+            Value::Integer(entries[number * 11 % entries.len()]),
+            balances[number * 3 % balances.len()].clone(),
+            Value::Boolean(number.is_multiple_of(2)),
+            moment(times[number * 2 % times.len()]),
+        ];
+        for (at, value) in optional.into_iter().enumerate().filter(|(at, _)| !(number + at).is_multiple_of(4))
+        {
+            values[5 + at] = value;
+        }
         (format!("key-{}", number * 37 % 150), values)
     };
     let mut rows: Vec<_> = (0..150).map(row).collect();
@@ -148,49 +169,56 @@ fn sorts() -> Vec<Sort> {
         .collect()
 }
 
-/// Holds a query against the rows themselves.
-async fn assert_query(subject: &Subject, rows: &[(String, RowValues)], filters: &[Filter], sort: &Sort) {
-    let column = |name: &str| COLUMNS.iter().position(|column| *column == name).expect("a column");
-    let meets = |row: &RowValues, filter: &Filter| {
-        let order = compare(&row[column(&filter.column)], &filter.value);
-        match filter.comparison {
-            Comparison::Eq => order == Ordering::Equal,
-            Comparison::Lt => order == Ordering::Less,
-            Comparison::Le => order != Ordering::Greater,
-            Comparison::Gt => order == Ordering::Greater,
-            Comparison::Ge => order != Ordering::Less,
-            Comparison::Prefix => match (&row[column(&filter.column)], &filter.value) {
-                (Value::Text(text), Value::Text(prefix)) => text.as_bytes().starts_with(prefix.as_bytes()),
-                _ => false,
-            },
-        }
+/// Conditions on columns that no filter may name, alone and joined.
+fn conditions() -> Vec<Condition> {
+    let compare = |column: &str, comparison, value| Condition::compare(column, comparison, value);
+    let noted = || compare("note", Comparison::Eq, text("a%"));
+    let ranked = || compare("rank", Comparison::Gt, Value::Integer(-1));
+    let null = |column: &str| Condition::IsNull { column: column.to_owned() };
+    let listed = |values: &[&str]| Condition::In {
+        column: "floor".to_owned(),
+        values: values.iter().map(|value| decimal(value)).collect(),
     };
-    let mut expected: Vec<_> =
-        rows.iter().filter(|(_, row)| filters.iter().all(|filter| meets(row, filter))).cloned().collect();
-    expected.sort_by(|a, b| {
-        let by_column = sort.column.as_deref().map_or(Ordering::Equal, |name| {
-            let at = column(name);
-            compare(&a.1[at], &b.1[at])
-        });
-        let order = by_column.then_with(|| a.0.as_bytes().cmp(b.0.as_bytes()));
-        if sort.direction == Direction::Ascending { order } else { order.reverse() }
-    });
-    let query = Query { filters: filters.to_vec(), sort: sort.clone(), after: None, limit: 1_000 };
-    let page = subject.query(&query).await;
-    assert_eq!(page.rows, expected, "the rows of {filters:?} by {sort:?}");
-    assert_eq!(page.next, None, "a page that holds every row is the last");
-    let counted = subject.count(&Query { limit: 1, ..query }).await;
-    assert_eq!(counted, expected.len() as u64, "the number of rows of {filters:?}");
+    let mut all = vec![
+        noted(),
+        noted().negated(),
+        compare("note", Comparison::Prefix, text("a")).negated(),
+        compare("note", Comparison::Le, text("ab")),
+        ranked(),
+        ranked().negated(),
+        null("note"),
+        null("frozen").negated(),
+        null("owner"),
+        listed(&["1.500", "-1", "7"]),
+        listed(&["1.5"]).negated(),
+        listed(&[]),
+        compare("frozen", Comparison::Eq, Value::Boolean(false)),
+        compare("closed_at", Comparison::Lt, moment(1)).negated(),
+        Condition::Any(Vec::new()),
+    ];
+    all.push(Condition::Any(vec![noted(), ranked().and(null("floor"))]));
+    all.push(Condition::All(vec![noted().negated(), null("rank").or(ranked().negated())]));
+    all.push(Condition::Any(vec![null("note"), noted().and(ranked())]).negated());
+    all
 }
 
-/// The order of values of one type: text by its bytes, the rest by number and time.
-fn compare(a: &Value, b: &Value) -> Ordering {
-    match (a, b) {
-        (Value::Text(a), Value::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
-        (Value::Integer(a), Value::Integer(b)) => a.cmp(b),
-        (Value::Decimal(a), Value::Decimal(b)) => a.cmp(b),
-        (Value::Boolean(a), Value::Boolean(b)) => a.cmp(b),
-        (Value::Timestamp(a), Value::Timestamp(b)) => a.cmp(b),
-        _ => panic!("values of two types: {a:?}, {b:?}"),
+/// Holds a query against the rows themselves.
+async fn assert_query(subject: &Subject, rows: &[(String, RowValues)], query: &Query) {
+    let query = Query { after: None, limit: 1_000, ..query.clone() };
+    let expected = naive::answer(&subject.table.schema, rows, &query, |(key, row)| (key, row));
+    let page = subject.query(&query).await;
+    assert_eq!(page.rows, expected, "the rows of {query:?}");
+    assert_eq!(page.next, None, "a page that holds every row is the last");
+    let counted = subject.count(&Query { limit: 1, ..query.clone() }).await;
+    assert_eq!(counted, expected.len() as u64, "the number of rows of {query:?}");
+    // In pages, too.
+    let mut paged = Vec::new();
+    let mut query = query.limit(expected.len() / 2 + 1);
+    loop {
+        let page = subject.query(&query).await;
+        paged.extend(page.rows);
+        let Some(next) = page.next else { break };
+        query.after = Some(next);
     }
+    assert_eq!(paged, expected, "the pages of {query:?}");
 }

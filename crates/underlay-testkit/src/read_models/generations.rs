@@ -17,7 +17,7 @@ pub async fn a_generation_is_built_beside<F: ReadModelsFixture>(fixture: F) {
     let old_rows = subject.rows().await;
     let old_place = subject.checkpoint().await;
 
-    let unknown = ViewSchema { name: "unknown".to_owned(), ..schema() };
+    let unknown = schema().named("unknown");
     let begun = subject.models.begin_generation(&unknown, old_place).await;
     assert!(matches!(begun, Err(Error::NotFound(_))), "a view never prepared has no generations: {begun:?}");
     let never = ViewTable { generation: subject.table.generation + 7, ..subject.table.clone() };

@@ -42,7 +42,7 @@ pub async fn misfits_are_invalid<F: ReadModelsFixture>(fixture: F) {
     for (name, schema) in misfit_schemas() {
         let start = Checkpoint::start(subject.log);
         assert_invalid(subject.models.prepare(&schema, start).await, &name, "a view that is not well formed");
-        let building = ViewSchema { name: "accounts".to_owned(), ..schema.clone() };
+        let building = schema.clone().named("accounts");
         if building.validate().is_err() {
             let begun = subject.models.begin_generation(&building, start).await;
             assert_invalid(begun, &name, "a generation that is not well formed");
@@ -157,7 +157,7 @@ fn misfit_schemas() -> Vec<(String, ViewSchema)> {
     let mut schemas = Vec::new();
     let long = "n".repeat(NAME_BYTES_MAX + 1);
     for name in ["", "Name", "1st", "_name", "na-me", "na me", "n\"", "n;", &long] {
-        schemas.push((first_word(name), ViewSchema { name: name.to_owned(), ..schema() }));
+        schemas.push((first_word(name), schema().named(name)));
         schemas.push((first_word(name), view(vec![column("fine"), column(name)])));
     }
     for taken in ["tenant", "key", "position"] {

@@ -67,7 +67,7 @@ macro_rules! read_models_cases {
             5 one_of_two_batches_is_stored
                 "Of two batches from one place, one is stored."
             6 filters_and_sorts_hold
-                "A query yields the rows that meet every filter, in the order asked for."
+                "A query yields the rows that meet every filter and the condition, in the order asked for."
             7 pages_follow_each_other
                 "Pages follow each other by cursor without gap or repeat, while rows are written."
             8 rows_belong_to_their_tenant

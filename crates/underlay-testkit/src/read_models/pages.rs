@@ -160,7 +160,8 @@ async fn rows_written_all_the_time(subject: &Subject) {
         for limit in [1, 7] {
             let filter =
                 Filter { column: "owner".to_owned(), comparison: Comparison::Eq, value: text("steady") };
-            let query = Query { filters: vec![filter], sort: sort.clone(), after: None, limit };
+            let query =
+                Query { filters: vec![filter], sort: sort.clone(), after: None, limit, ..Query::default() };
             let read = walk(&owner, &query).await;
             let mut kept: Vec<String> = read.into_iter().map(|(key, _)| key).filter(steady).collect();
             if sort.direction == Direction::Descending {

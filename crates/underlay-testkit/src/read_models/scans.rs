@@ -134,7 +134,7 @@ pub async fn an_untouched_table_is_as_it_was_made<F: ReadModelsFixture>(fixture:
     untouched(&subject.table).await;
 
     // Names that are words of SQL, as long as they may be, and a view without a column.
-    let mut columns = schema().columns;
+    let mut columns = schema().rows.columns;
     for (column, name) in columns.iter_mut().zip(["order", "between", "select", "user", "default", "limit"]) {
         column.name = name.to_owned();
     }

@@ -9,16 +9,7 @@ use underlay_core::{ReadWork, Settled, Shard, Work, WorkFilter, WorkId, WorkPlac
 
 use super::Subject;
 use super::subject::{Hand, dead, key_in, piece};
-
-/// Numbers that a seed gives.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (self.0 >> 33) % sides
-    }
-}
+use crate::dice::Dice;
 
 /// Runs lines to their end under several seeds.
 pub(super) async fn lines_end_well(subject: &Subject) {

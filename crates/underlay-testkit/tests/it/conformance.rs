@@ -11,9 +11,9 @@ use underlay_core::{
     Checkpoints, Clock, EventStore, Leases, ManualClock, ReadModels, Schedules, Timestamp, WorkQueue,
 };
 use underlay_testkit::{
-    CheckpointsFixture, EventStoreFixture, Fixture, Flaky, LeasesFixture, MemoryFixture, MemoryMailFixture,
-    MemorySchedulerFixture, Over, ReadModelsFixture, SchedulesFixture, Skip, TimedMemoryFixture,
-    WorkQueueFixture,
+    CheckpointsFixture, EventStoreFixture, Fixture, Flaky, LeasesFixture, MemoryCacheFixture, MemoryFixture,
+    MemoryMailFixture, MemorySchedulerFixture, Over, ReadModelsFixture, SchedulesFixture, Skip,
+    TimedMemoryFixture, WorkQueueFixture,
 };
 
 mod memory {
@@ -21,10 +21,12 @@ mod memory {
 
     underlay_testkit::conformance!(event_store, MemoryFixture);
     underlay_testkit::conformance!(read_models, MemoryFixture);
+    underlay_testkit::conformance!(entities, MemoryFixture);
     underlay_testkit::conformance!(snapshots, MemoryFixture);
     underlay_testkit::conformance!(archive, MemoryFixture);
     underlay_testkit::conformance!(retention, MemoryFixture);
     underlay_testkit::conformance!(mail, MemoryMailFixture);
+    underlay_testkit::conformance!(cache, MemoryCacheFixture);
     underlay_testkit::conformance!(scheduler, MemorySchedulerFixture);
 }
 

@@ -1,14 +1,16 @@
 //! The documentation of a port and its suite say the same.
 
 use underlay_testkit::{
-    Case, archive, checkpoints, event_bus, event_store, leases, mail, read_models, retention, scheduler,
-    schedules, snapshots, work_queue,
+    Case, archive, cache, checkpoints, entities, event_bus, event_store, leases, mail, read_models,
+    retention, scheduler, schedules, snapshots, work_queue,
 };
 
 const EVENT_STORE: &str = include_str!("../../../underlay-core/src/ports/event_store.rs");
 const READ_MODELS: &str = include_str!("../../../underlay-core/src/ports/read_models.rs");
+const ENTITIES: &str = include_str!("../../../underlay-core/src/ports/entities.rs");
 const SNAPSHOTS: &str = include_str!("../../../underlay-core/src/ports/snapshots.rs");
 const ARCHIVE: &str = include_str!("../../../underlay-core/src/ports/archive.rs");
+const CACHE: &str = include_str!("../../../underlay-core/src/ports/cache.rs");
 const LEASES: &str = include_str!("../../../underlay-core/src/ports/leases.rs");
 const MAIL: &str = include_str!("../../../underlay-core/src/ports/mail/mod.rs");
 const EVENT_BUS: &str = include_str!("../../../underlay-core/src/ports/event_bus.rs");
@@ -51,12 +53,17 @@ fn assert_suite_follows_docs(cases: &[Case], source: &str, port: &str, count: us
 
 #[test]
 fn the_event_store_suite_follows_its_contract() {
-    assert_suite_follows_docs(event_store::CASES, EVENT_STORE, "EventStore", 28);
+    assert_suite_follows_docs(event_store::CASES, EVENT_STORE, "EventStore", 29);
 }
 
 #[test]
 fn the_read_models_suite_follows_its_contract() {
     assert_suite_follows_docs(read_models::CASES, READ_MODELS, "ReadModels", 26);
+}
+
+#[test]
+fn the_entities_suite_follows_its_contract() {
+    assert_suite_follows_docs(entities::CASES, ENTITIES, "Entities", 25);
 }
 
 #[test]
@@ -105,6 +112,11 @@ fn the_schedules_suite_follows_its_contract() {
 }
 
 #[test]
+fn the_cache_suite_follows_its_contract() {
+    assert_suite_follows_docs(cache::CASES, CACHE, "Cache", 11);
+}
+
+#[test]
 fn the_checkpoints_suite_follows_its_contract() {
     assert_suite_follows_docs(checkpoints::CASES, CHECKPOINTS, "Checkpoints", 5);
 }
@@ -114,6 +126,7 @@ fn sentences_count_from_one() {
     for cases in [
         event_store::CASES,
         read_models::CASES,
+        entities::CASES,
         snapshots::CASES,
         archive::CASES,
         retention::CASES,
@@ -124,6 +137,7 @@ fn sentences_count_from_one() {
         scheduler::CASES,
         schedules::CASES,
         checkpoints::CASES,
+        cache::CASES,
     ] {
         let numbers: Vec<u32> = cases.iter().map(|case| case.number).collect();
         assert_eq!(numbers, (1..=cases.len() as u32).collect::<Vec<_>>());

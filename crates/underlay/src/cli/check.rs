@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde::Serialize;
-use underlay_core::limits::PAGE_EVENTS_MAX;
-use underlay_core::{Error, EventStore, EventType, LogFilter, LogScope, Position, SchemaVersion};
-use underlay_runtime::Registry;
+use underlay_core::limits::{PAGE_EVENTS_MAX, PAGE_ROWS_MAX};
+use underlay_core::{Error, EventStore, EventType, LogFilter, LogScope, Position, Query, SchemaVersion};
+use underlay_runtime::{Registry, Request, StoredRepository};
 
 use super::{App, print_list, print_table};
 use crate::events_lock::{LockCheck, check_events_lock};
@@ -35,16 +35,32 @@ pub(super) fn command() -> clap::Command {
                 .requires("lock")
                 .help("Add new types and versions to the lock. A type that changed is still an error"),
         )
-        .group(clap::ArgGroup::new("what").args(["events", "lock"]).required(true).multiple(true))
+        .arg(
+            Arg::new("entities").long("entities").action(ArgAction::SetTrue).help(
+                "Prepare the tables of entities, and read every entity of the tenant as the code has it",
+            ),
+        )
+        .group(clap::ArgGroup::new("what").args(["events", "lock", "entities"]).required(true).multiple(true))
 }
 
 /// Whether stored events are to be checked; the lock is held against the code alone.
 pub(super) fn needs_store(matches: &ArgMatches) -> bool {
-    matches.get_flag("events")
+    matches.get_flag("events") || needs_entities(matches)
 }
 
-pub(super) async fn run(app: &App) -> Result<(), ExitError> {
-    check_events(app).await
+/// Whether stored entities are to be checked.
+pub(super) fn needs_entities(matches: &ArgMatches) -> bool {
+    matches.get_flag("entities")
+}
+
+pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
+    if matches.get_flag("events") {
+        check_events(app).await?;
+    }
+    if needs_entities(matches) {
+        check_entities(app).await?;
+    }
+    Ok(())
 }
 
 /// Holds the code against the lock, where one is named.
@@ -129,6 +145,60 @@ async fn check_events(app: &App) -> Result<(), ExitError> {
         0 => Ok(()),
         bad => {
             Err(ExitError { exit: Exit::Failed, message: format!("{bad} stored event types cannot be read") })
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct CheckedEntities {
+    entity: String,
+    store: String,
+    /// How many were read before the first that cannot be.
+    count: u64,
+    problem: Option<String>,
+}
+
+/// Reads the entities of a kind, until one cannot be read.
+async fn checked_entities(entities: &StoredRepository, count: &mut u64) -> Result<(), Error> {
+    let mut query = Query::default().limit(PAGE_ROWS_MAX);
+    loop {
+        let page = entities.query(&query).await?;
+        for entity in page.entities {
+            entities.check(entity)?;
+            *count += 1;
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn check_entities(app: &App) -> Result<(), ExitError> {
+    let repositories = app.engine.repositories(&Request::new(app.tenant.clone()));
+    let mut checked = Vec::new();
+    for (entity, store) in app.engine.entity_places() {
+        let mut count = 0;
+        let problem = match checked_entities(&repositories.named(&entity)?, &mut count).await {
+            Ok(()) => None,
+            Err(error @ (Error::Damaged(_) | Error::EntityChanged { .. })) => Some(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        checked.push(CheckedEntities { entity, store, count, problem });
+    }
+    if app.json {
+        print_list(&checked)?;
+    } else {
+        let row = |checked: &CheckedEntities| {
+            let result = checked.problem.clone().unwrap_or_else(|| "can be read".to_owned());
+            vec![checked.entity.clone(), checked.store.clone(), checked.count.to_string(), result]
+        };
+        print_table(&["entity", "kept in", "entities", "result"], checked.iter().map(row).collect())?;
+    }
+    match checked.iter().filter(|checked| checked.problem.is_some()).count() {
+        0 => Ok(()),
+        bad => {
+            Err(ExitError { exit: Exit::Failed, message: format!("{bad} kinds of entities cannot be read") })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a process does beside answering: it keeps views, does work, and runs pumps and subscribers.
+//! What a process does beside answering: it prepares the tables of entities, keeps views, does work, and runs pumps and subscribers.
 //!
 //! ```text
 //!                      requests   subscribers   views   work   pumps
@@ -20,6 +20,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use underlay_core::Error;
 use underlay_runtime::{Engine, RunningPumps, RunningSubscribers, RunningViews, RunningWork};
 
 use super::App;
@@ -45,6 +46,7 @@ struct Shared {
 impl Duties {
     /// Begins what a process does that does everything, or what one does that only answers.
     pub(super) async fn begin(engine: &Engine, is_shared: bool) -> Result<Self, ExitError> {
+        prepare_entities(engine).await?;
         let subscribers = engine.start_subscribers().await?;
         let shared = is_shared.then(|| Shared {
             views: engine.start_views(),
@@ -70,6 +72,18 @@ impl Duties {
             () = views.stop() => {}
             () = engine.clock().sleep(within) => tracing::warn!("a view did not end within {within:?}"),
         }
+    }
+}
+
+/// Makes and checks the tables of entities. A store that is away keeps no service from its start: the first use of an
+/// entity prepares it then.
+async fn prepare_entities(engine: &Engine) -> Result<(), Error> {
+    match engine.prepare_entities().await {
+        Err(error @ Error::Unavailable { .. }) => {
+            tracing::warn!("a store of entities cannot be used yet: {error}");
+            Ok(())
+        }
+        prepared => prepared,
     }
 }
 

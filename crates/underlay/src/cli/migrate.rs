@@ -1,10 +1,12 @@
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use clap::{Arg, ArgAction, ArgMatches};
 use underlay_core::adapter::{Migrations, OptionValues};
 
 use super::print_json;
-use crate::ExitError;
+use crate::config::Config;
+use crate::{Adapters, ExitError};
 
 pub(super) fn command() -> clap::Command {
     clap::Command::new("migrate")
@@ -23,21 +25,17 @@ pub(super) fn command() -> clap::Command {
         )
 }
 
-pub(super) async fn run(
-    migrations: &dyn Migrations,
-    database: &str,
-    options: &OptionValues,
-    matches: &ArgMatches,
-) -> Result<(), ExitError> {
+/// Brings every database up to date that the service uses: that of the store, then those of entities.
+pub(super) async fn run(config: &Config, adapters: &Adapters, matches: &ArgMatches) -> Result<(), ExitError> {
     let login = matches.get_one::<String>("grant").map(String::as_str);
+    let targets = targets(config, adapters)?;
     if matches.get_flag("print") {
-        let script = migrations.migration_script(database, options, login).await?;
-        if script.is_empty() {
-            writeln!(std::io::stderr(), "the schema is up to date: there is nothing to run")?;
-        }
-        return Ok(write!(std::io::stdout().lock(), "{script}")?);
+        return print(&targets, login).await;
     }
-    let applied = migrations.migrate(database, options, login).await?;
+    let mut applied = Vec::new();
+    for target in &targets {
+        applied.extend(target.migrations.migrate(target.address, &target.options, login).await?);
+    }
     if matches.get_flag("json") {
         return print_json(&serde_json::json!({ "applied": applied, "granted": login }));
     }
@@ -51,4 +49,39 @@ pub(super) async fn run(
         writeln!(out, "{login} may use the store")?;
     }
     Ok(())
+}
+
+/// A database whose schema is brought up to date.
+struct Target<'a> {
+    address: &'a str,
+    options: OptionValues,
+    migrations: &'a dyn Migrations,
+}
+
+fn targets<'a>(config: &'a Config, adapters: &'a Adapters) -> Result<Vec<Target<'a>>, ExitError> {
+    let database = config.settings.database.as_str();
+    let of_entities = config.settings.entities.addresses().map(|(_, address)| address);
+    let addresses: BTreeSet<&str> = of_entities.filter(|address| *address != database).collect();
+    let mut targets = Vec::new();
+    for address in [database].into_iter().chain(addresses) {
+        if let Some(migrations) = adapters.of(address)?.migrations() {
+            targets.push(Target { address, options: config.options_of(adapters, address), migrations });
+        }
+    }
+    if targets.is_empty() {
+        // Of the store it is said that there is nothing to migrate.
+        adapters.migrations(database)?;
+    }
+    Ok(targets)
+}
+
+async fn print(targets: &[Target<'_>], login: Option<&str>) -> Result<(), ExitError> {
+    let mut scripts = String::new();
+    for target in targets {
+        scripts += &target.migrations.migration_script(target.address, &target.options, login).await?;
+    }
+    if scripts.is_empty() {
+        writeln!(std::io::stderr(), "the schema is up to date: there is nothing to run")?;
+    }
+    Ok(write!(std::io::stdout().lock(), "{scripts}")?)
 }

@@ -246,7 +246,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     match name {
         "config" => return config::run(&config, matches),
         "token" => return token::run(&config.settings, matches).await,
-        "migrate" => return migrate::run(adapters.migrations(database)?, database, &options, matches).await,
+        "migrate" => return migrate::run(&config, adapters, matches).await,
         "import-log" => archive::check_file(matches)?,
         "check" => {
             check::check_lock(service, matches)?;
@@ -289,6 +289,19 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     for (name, address) in &service.rows {
         store = store.with_rows(name, adapters.open(address, &OptionValues::new()).await?)?;
     }
+    // What has nothing to do with entities works also where their stores are away.
+    let needs_entities = match name {
+        "serve" | "worker" => true,
+        "check" => check::needs_entities(matches),
+        _ => own.is_some(),
+    };
+    let service = &match needs_entities {
+        true => {
+            store = config.settings.entities.open(store, &config, adapters, makes_store).await?;
+            service.clone()
+        }
+        false => service.clone().without_entities(),
+    };
     let telemetry = match name {
         "serve" | "worker" => {
             Telemetry::begin(&config.settings.telemetry, &service.name, |name| std::env::var(name).ok())?
@@ -323,7 +336,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "outbox" => outbox::run(&app, matches).await,
         "dead-letters" => dead_letters::run(&app, matches).await,
         "pump" => pump::run(&app, matches).await,
-        "check" => check::run(&app).await,
+        "check" => check::run(&app, matches).await,
         "export" => archive::export(&app, matches).await,
         "import-log" => archive::import(&app, matches).await,
         name => match own {

@@ -34,7 +34,7 @@ fn announce(app: &App) -> Result<(), ExitError> {
     let mut out = super::out();
     writeln!(out, "{} works", app.name)?;
     writeln!(out, "  database {}", app.database)?;
-    writeln!(out, "  views    {}", names(registry.views().into_iter().map(|view| view.name).collect()))?;
+    writeln!(out, "  views    {}", names(registry.views().into_iter().map(|view| view.rows.name).collect()))?;
     writeln!(out, "  handlers {}", names(registry.handlers().into_iter().map(str::to_owned).collect()))?;
     writeln!(out, "  pumps    {}", names(registry.pumps().into_iter().map(str::to_owned).collect()))?;
     app.scheduler.announce(&app.config.settings.scheduler.address, &mut out)?;

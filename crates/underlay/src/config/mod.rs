@@ -123,6 +123,11 @@ impl Config {
             mistakes.push(Mistake::new(origin, error.to_string()));
             ("", OptionValues::new())
         });
+        for (key, address) in config.settings.entities.addresses() {
+            let origin = merged.get(&key).map_or(DEFAULT, |value| &value.origin);
+            let checked = adapters.of(address).and_then(|adapter| adapter.options_in(address));
+            mistakes.extend(checked.err().map(|error| Mistake::new(origin, format!("{key}: {error}"))));
+        }
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
@@ -148,7 +153,12 @@ impl Config {
 
     /// What was set of the options of the adapter that opens the store.
     pub(crate) fn store_options(&self, adapters: &Adapters) -> OptionValues {
-        let adapter = adapters.of(&self.settings.database).ok();
+        self.options_of(adapters, &self.settings.database)
+    }
+
+    /// What was set of the options of the adapter that opens an address.
+    pub(crate) fn options_of(&self, adapters: &Adapters, address: &str) -> OptionValues {
+        let adapter = adapters.of(address).ok();
         adapter.and_then(|adapter| self.stores.get(adapter.name())).cloned().unwrap_or_default()
     }
 

@@ -7,6 +7,7 @@ use underlay_server::{ServeLimits, ServerConfig, check_host_name, check_origin};
 use super::OwnOptions;
 use super::credentials::CredentialsConfig;
 use super::tls::TlsConfig;
+use crate::entities::{self, EntitySettings};
 use crate::retention::Kept;
 use crate::scheduler::SchedulerSettings;
 use crate::telemetry::TelemetryConfig;
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) telemetry: TelemetryConfig,
     /// What is forgotten, and when.
     pub(crate) kept: Kept,
+    /// Where entities are kept.
+    pub(crate) entities: EntitySettings,
     /// What the service has of its own.
     pub(crate) own: Vec<OwnOptions>,
 }
@@ -92,6 +95,8 @@ const PARTS: &[(&str, Part)] = &[
     ("engine", |settings| &mut settings.engine),
     ("retention", |settings| &mut settings.kept),
     ("telemetry", |settings| &mut settings.telemetry),
+    (entities::SECTION, |settings| &mut settings.entities.rest),
+    (entities::SECTION_OF, |settings| &mut settings.entities.of),
 ];
 
 impl Settings {
@@ -109,6 +114,7 @@ impl Settings {
             scheduler: SchedulerSettings::default(),
             engine,
             kept: Kept::default(),
+            entities: EntitySettings::default(),
             telemetry: TelemetryConfig::default(),
             own: Vec::new(),
         }

@@ -13,6 +13,7 @@
 mod link_page;
 mod list;
 mod mails;
+mod profile;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +26,7 @@ use underlay::{Aggregate, Context, Decision, Mailbox, Timestamp};
 pub use link_page::MemberPage;
 pub use list::{MemberRow, Members};
 pub use mails::{MemberMail, MemberMails, MemberMessage, MembersConfig, add_members};
+pub use profile::{Join, Profile, join};
 
 /// Characters in the id of a member.
 pub const MEMBER_CHARS_MAX: usize = 64;

@@ -30,6 +30,14 @@ impl Client {
         answer(request.send(body.to_string()).unwrap())
     }
 
+    pub(crate) fn put(&self, target: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let request = self.agent.put(format!("{}/v1/{target}", self.address));
+        let with =
+            |request: ureq::RequestBuilder<_>, (name, value): &(&str, &str)| request.header(*name, *value);
+        let request = headers.iter().fold(request, with).header("Content-Type", "application/json");
+        answer(request.send(body.to_string()).unwrap())
+    }
+
     pub(crate) fn get(&self, target: &str) -> Answer {
         self.get_with(target, &[])
     }

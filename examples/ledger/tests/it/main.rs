@@ -12,6 +12,7 @@ mod balances;
 mod config;
 mod decision;
 mod edge;
+mod entities;
 mod entries;
 mod events_lock;
 mod feeds;

@@ -7,6 +7,7 @@
 //! `--compare` [mistakes] are put before the router, and each of them has to be found.
 
 mod door;
+mod keepsakes;
 mod letters;
 mod mistakes;
 mod site;
@@ -14,10 +15,10 @@ mod tries;
 
 use std::sync::Arc;
 
-use underlay_core::SystemClock;
 use underlay_core::memory::{
-    MemoryCheckpoints, MemoryEventStore, MemoryReadModels, MemorySchedules, MemorySnapshots,
+    MemoryCheckpoints, MemoryEntities, MemoryEventStore, MemoryReadModels, MemorySchedules, MemorySnapshots,
 };
+use underlay_core::{Entities, SystemClock};
 use underlay_runtime::{Ports, WorkPorts};
 
 use self::site::Site;
@@ -26,8 +27,8 @@ use super::tally::Attack;
 use crate::Result;
 
 /// Attacks a service on a store.
-pub(super) async fn attack(name: &'static str, ports: Ports) -> Result<Attack> {
-    attack_one(name, ports, None).await
+pub(super) async fn attack(name: &'static str, ports: Ports, entities: Arc<dyn Entities>) -> Result<Attack> {
+    attack_one(name, ports, entities, None).await
 }
 
 /// Attacks services with mistakes, each on a store in memory; `only` names some of them.
@@ -42,15 +43,17 @@ pub(super) async fn find_mistakes(only: &[String]) -> Result<Vec<Found>> {
 
 /// What the attack finds of a mistake.
 async fn find(mistake: &'static mistakes::Mistake) -> Result<Found> {
-    let attack = attack_one(mistake.name, in_memory(), Some(mistake)).await?;
+    let (ports, entities) = in_memory();
+    let attack = attack_one(mistake.name, ports, entities, Some(mistake)).await?;
     let by = "HTTP: every address";
     let missed_by = if attack.leaks.count == 0 { vec![by] } else { Vec::new() };
     Ok(Found { name: mistake.name, leaks: attack.leaks.count, by: vec![by], missed_by })
 }
 
-fn in_memory() -> Ports {
+fn in_memory() -> (Ports, Arc<dyn Entities>) {
     let clock = Arc::new(SystemClock);
-    let store = Arc::new(MemoryEventStore::new(clock.clone()));
+    let entities = MemoryEntities::default();
+    let store = Arc::new(MemoryEventStore::new(clock.clone()).with_entities(entities.clone()));
     let work = WorkPorts {
         queue: store.clone(),
         schedules: Arc::new(MemorySchedules::default()),
@@ -58,7 +61,7 @@ fn in_memory() -> Ports {
         leases: None,
         scheduler: None,
     };
-    Ports {
+    let ports = Ports {
         work: Some(work),
         store: store.clone(),
         read_models: Arc::new(MemoryReadModels::default()),
@@ -66,15 +69,17 @@ fn in_memory() -> Ports {
         snapshots: Some(Arc::new(MemorySnapshots::default())),
         leases: None,
         clock,
-    }
+    };
+    (ports, Arc::new(entities))
 }
 
 async fn attack_one(
     name: &'static str,
     ports: Ports,
+    entities: Arc<dyn Entities>,
     mistake: Option<&'static mistakes::Mistake>,
 ) -> Result<Attack> {
-    let site = Site::open(ports, mistake).await?;
+    let site = Site::open(ports, entities, mistake).await?;
     let mut attack = Attack::new(name);
     let attacked = tries::attack(&site, &mut attack).await;
     site.close().await;
@@ -87,7 +92,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn nothing_leaks_on_a_store_in_memory() {
-        let attack = attack("HTTP", in_memory()).await.unwrap();
+        let (ports, entities) = in_memory();
+        let attack = attack("HTTP", ports, entities).await.unwrap();
         assert_eq!(attack.leaks.count, 0, "{:#?}", attack.leaks.examples);
         assert!(attack.works(), "{:#?}", attack.broken.examples);
         assert!(attack.tries > 100, "{} tries", attack.tries);

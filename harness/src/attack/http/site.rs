@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 use tempfile::TempDir;
-use underlay_core::{Clock, Error, SystemClock, TenantId, Timestamp, View};
-use underlay_runtime::{Engine, EngineConfig, Ports, RunningViews};
+use underlay_core::{Clock, Entities, Error, SystemClock, TenantId, Timestamp, View};
+use underlay_runtime::{Engine, EngineConfig, EntityStore, EntityStores, Ports, RunningViews, Stores};
 use underlay_server::{
     FileTokens, LinkAnswer, LinkKey, LinkKeys, LinkPage, LinkTarget, LogReaders, OpenedLink, ServerConfig,
     TokenFile, TokenRequest,
@@ -15,10 +15,10 @@ use underlay_server::{
 use uuid::Uuid;
 
 use super::super::marks::Marked;
-use super::super::vault::{Secrets, registry};
+use super::super::vault::{Keepsake, Secrets, registry};
 use super::door::{Asked, Door, Told};
-use super::letters;
 use super::mistakes::Mistake;
+use super::{keepsakes, letters};
 use crate::Result;
 
 /// How long a view may take.
@@ -98,9 +98,17 @@ pub(super) struct Site {
 
 impl Site {
     /// Opens a service on a store, and fills it.
-    pub(super) async fn open(ports: Ports, mistake: Option<&'static Mistake>) -> Result<Self> {
+    pub(super) async fn open(
+        ports: Ports,
+        entities: Arc<dyn Entities>,
+        mistake: Option<&'static Mistake>,
+    ) -> Result<Self> {
         let clock = ports.clock.clone();
-        let engine = Engine::new(ports.clone(), registry(), EngineConfig::default())?;
+        let entities = EntityStores::new(EntityStore::of_log("the store", entities));
+        let stores = Stores { entities, ..Stores::default() };
+        let registry = registry().entity::<Keepsake>();
+        let engine = Engine::with_stores(ports.clone(), stores, registry, EngineConfig::default())?;
+        engine.prepare_entities().await?;
         let folder = tempfile::tempdir()?;
         let file = TokenFile::new(folder.path().join("tokens.json"));
         let attacker = Marked::new("http-attacker", ATTACKER)?;
@@ -192,6 +200,7 @@ impl Site {
             format!("/v1/views/secrets/{}", vault.theirs),
             "/v1/admin/dead-letters".to_owned(),
             "/v1/admin/schedules".to_owned(),
+            keepsakes::KEEPSAKES.to_owned(),
         ] {
             let told = self.door.ask_well(&Asked::get(target).by(victims_token)).await?;
             all += &super::tries::plain(&told.body, &[]);
@@ -256,6 +265,7 @@ async fn add(file: &TokenFile, tenant: &TenantId, expires: Option<Timestamp>) ->
 
 /// Fills the vaults of a tenant; the answer to the last command.
 async fn fill(door: &Door, token: &str, mark: &str) -> Result<Value> {
+    keepsakes::fill(door, token, mark).await?;
     let body = format!(r#"{{"secret":"secret-{mark}"}}"#);
     let shared = Asked::post(format!("/v1/vault/{SHARED}/fill"), &body).by(token);
     json(&door.ask_well(&shared).await?)?;

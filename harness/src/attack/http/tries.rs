@@ -9,6 +9,7 @@ use underlay_server::{Route, routes};
 use super::super::marks;
 use super::super::tally::Attack;
 use super::door::{Asked, Told};
+use super::keepsakes;
 use super::site::{Known, LATER, Pair, SHARED, Site};
 use crate::Result;
 
@@ -60,7 +61,7 @@ const HEADERS: [&str; 9] = [
 const LINK: &str = "/links/{page}/{secret}";
 
 /// One request in two forms.
-struct Try {
+pub(super) struct Try {
     /// The address, as the router has it; none where there is to be nothing.
     route: Option<&'static str>,
     theirs: Asked,
@@ -71,7 +72,7 @@ struct Try {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     /// The answers are the same.
     Same,
     /// The same, and the other tenant is given what is theirs.
@@ -93,12 +94,12 @@ pub(super) async fn attack(site: &Site, attack: &mut Attack) -> Result<()> {
     let before = site.victims().await?;
     let mut tried = BTreeSet::new();
     // Once while the attacker has nothing of these names, and once after it has made its own.
-    let reads = [reads(known), games(known)];
+    let reads = [reads(known), keepsakes::reads(known), games(known)];
     for one in reads.iter().flatten() {
         judge(site, one, attack).await?;
         tried.extend(one.route.map(|route| (one.theirs.method, route)));
     }
-    for one in &writes(known) {
+    for one in writes(known).iter().chain(&keepsakes::writes(known)) {
         judge(site, one, attack).await?;
         tried.extend(one.route.map(|route| (one.theirs.method, route)));
     }
@@ -286,12 +287,12 @@ fn replaced(text: &str, asked: &str) -> String {
 }
 
 /// A text with every byte as its escape.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 /// The tries of one pair, with the requests that `asks` makes of its two sides.
-fn of(route: &'static str, pair: &Pair, wanted: Wanted, asks: impl Fn(&str) -> Asked) -> Try {
+pub(super) fn of(route: &'static str, pair: &Pair, wanted: Wanted, asks: impl Fn(&str) -> Asked) -> Try {
     Try {
         route: Some(route),
         theirs: asks(&pair.theirs),

@@ -2,8 +2,8 @@
 
 use underlay_core::limits::{PAGE_ROWS_MAX, PAGE_STREAMS_MAX, SCHEDULES_MAX, WORK_PAGE_MAX};
 
-use super::description::Group::{Commands, Log, Operations, Service, Views, Work};
-use super::description::Told::{AnyJson, File, Html, Json};
+use super::description::Group::{Commands, Entities, Log, Operations, Service, Views, Work};
+use super::description::Told::{AnyJson, File, Html, Json, Nothing};
 use super::description::{Description, Link, Parameter, Shape};
 use crate::admin::list::{PAGE_WORK_DEFAULT, PAGE_WORK_MAX};
 use crate::admin::processes::{PAGE_INSTANCES_DEFAULT, STANDINGS};
@@ -249,6 +249,64 @@ pub(crate) const FIND_ROW: Description = Description::new("row", Views, "One row
         WAIT,
     ])
     .problems(&[404]);
+
+const ENTITY: Parameter = Parameter::path("key", Shape::Name, "The id of the entity. It may hold slashes.");
+const IF_VERSION: Parameter = Parameter::header(
+    "If-Match",
+    Shape::Pattern("^(\"[0-9]{1,19}\"|[0-9]{1,19})$"),
+    "The version that was seen. Where the entity has another, or there is none, the answer is 412.",
+);
+const IF_NONE: Parameter = Parameter::header(
+    "If-None-Match",
+    Shape::Word(&["*"]),
+    "With `*` the entity is created. Where there is one, the answer is 412.",
+);
+const IF_CHANGED: Parameter = Parameter::header(
+    "If-None-Match",
+    Shape::Text,
+    "The `ETag` of an answer before. Where the entity has that version still, the answer is 304.",
+);
+
+pub(crate) const QUERY_ENTITIES: Description = Description::new("entities", Entities, "A page of entities")
+    .takes(&[
+        Parameter::query(
+            "condition",
+            Shape::Text,
+            "What they meet, as JSON: `{\"column\": …}` with one of `eq`, `lt`, `le`, `gt`, `ge`, `prefix`, `in` (a list) and \
+             `is_null`; or `all`, `any` (lists) and `not` of conditions. It may name any column and is tested one by one, so \
+             give filters beside it where there are many.",
+        ),
+        Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
+        Parameter::query(
+            "limit",
+            Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX },
+            "Entities in the page.",
+        ),
+        Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the entities of all pages."),
+    ]);
+
+pub(crate) const CREATE_ENTITY: Description =
+    Description::new("createEntity", Entities, "Creates an entity").problems(&[404, 408, 409, 413, 415, 422]);
+
+pub(crate) const FIND_ENTITY: Description = Description::new("entity", Entities, "One entity")
+    .about("Its `ETag` is its version.")
+    .takes(&[ENTITY, IF_CHANGED])
+    .problems(&[404]);
+
+pub(crate) const PUT_ENTITY: Description =
+    Description::new("putEntity", Entities, "Changes an entity, or creates it under this id")
+        .about(
+            "All its values are replaced. With `If-Match` it is changed, with `If-None-Match: *` created; without either the \
+             answer is 428.",
+        )
+        .takes(&[ENTITY, IF_VERSION, IF_NONE])
+        .problems(&[404, 408, 412, 413, 415, 422, 428]);
+
+pub(crate) const REMOVE_ENTITY: Description = Description::new("removeEntity", Entities, "Removes an entity")
+    .about("Without `If-Match` whatever version is there is removed.")
+    .takes(&[ENTITY, IF_VERSION])
+    .answers(&[(204, Nothing)])
+    .problems(&[404, 412]);
 
 pub(crate) const QUEUES: Description =
     Description::new("queues", Work, "How much waits, how late it is, and where processes and pumps stand")

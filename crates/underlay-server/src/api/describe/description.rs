@@ -107,14 +107,15 @@ pub(crate) enum Group {
     Operations,
     Log,
     Views,
+    Entities,
     Work,
     Service,
 }
 
 impl Group {
     /// Every group, in the order they are shown.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Commands, Self::Operations, Self::Log, Self::Views, Self::Work, Self::Service];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Commands, Self::Operations, Self::Log, Self::Views, Self::Entities, Self::Work, Self::Service];
 
     /// Its heading.
     pub(super) fn name(self) -> &'static str {
@@ -123,6 +124,7 @@ impl Group {
             Self::Operations => "Operations",
             Self::Log => "Events",
             Self::Views => "Views",
+            Self::Entities => "Entities",
             Self::Work => "Work",
             Self::Service => "The service",
         }
@@ -135,6 +137,9 @@ impl Group {
             Self::Operations => "What is decided over several aggregates, and stored in one commit.",
             Self::Log => "What happened, as it is stored.",
             Self::Views => "What is read: rows that follow the events.",
+            Self::Entities => {
+                "What is stored as it is: read by id or by query, and changed at the version that was seen."
+            }
             Self::Work => "What waits to be done, for operators.",
             Self::Service => "What the service says of itself.",
         }
@@ -152,6 +157,8 @@ pub(crate) enum Told {
     Html,
     /// A file of a page.
     File(&'static str),
+    /// No body.
+    Nothing,
 }
 
 /// Where a parameter stands.

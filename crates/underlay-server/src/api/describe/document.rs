@@ -25,17 +25,19 @@ const OPENAPI: &str = "3.1.0";
 const API: &str = "1";
 
 /// What each status of a problem says.
-const PROBLEMS: [(u16, &str); 14] = [
+const PROBLEMS: [(u16, &str); 16] = [
     (400, "The request is wrong; the detail says what would be right."),
     (401, "The request does not say who asks, or not truly."),
     (403, "It is known who asks, and they may not."),
     (404, "It is not there."),
     (408, "The body took too long to arrive."),
     (409, "It does not fit what is there now."),
+    (412, "What is there is not at the version that the request names."),
     (413, "The body is too large."),
     (415, "A body is `application/json`."),
     (421, "The service does not answer for this host."),
-    (422, "The domain says no."),
+    (422, "The domain says no, or a rule of the store does not hold."),
+    (428, "The request does not say which version it has seen."),
     (429, "The caller asks for too much at once. Retry-After says when to come back."),
     (500, "The service failed."),
     (503, "Nothing was done. Retry-After says when to come back."),
@@ -153,6 +155,7 @@ impl Writer<'_> {
             Some(Use::Command) => self.write_decisions(address, true),
             Some(Use::Operation) => self.write_decisions(address, false),
             Some(Use::View) => self.write_views(address),
+            Some(Use::Entity) => self.write_entities(address),
             _ => {
                 let operation = self.plain(address);
                 self.put(operation);
@@ -259,6 +262,43 @@ impl Writer<'_> {
         }
     }
 
+    /// One address for each kind of entity.
+    fn write_entities(&mut self, address: &Described) {
+        for schema in self.registry.entities() {
+            let of = rows::take_entity(&mut self.components, &schema);
+            let mut operation = self.plain(address);
+            let is_one = operation.path.contains("{key}");
+            operation.path = operation.path.replace("{entity}", &schema.name);
+            operation.id = format!("{}.{}", operation.id, schema.name);
+            operation.summary = format!("{}: {}", operation.summary, schema.name);
+            match (address.method, is_one) {
+                ("GET", false) => {
+                    let mut parameters = rows::parameters(&schema);
+                    parameters.append(&mut operation.parameters);
+                    operation.parameters = parameters;
+                    operation.answers = vec![(200, json_answer(200, &of.page))];
+                }
+                ("GET", true) => {
+                    operation.answers =
+                        vec![(200, entity_answer(200, &of.entity)), (304, answer(304, Told::Nothing))];
+                }
+                ("POST", _) => {
+                    operation.answers = vec![(201, entity_answer(201, &of.entity))];
+                    operation.body = Some((of.new, true));
+                }
+                ("PUT", _) => {
+                    operation.answers =
+                        vec![(200, entity_answer(200, &of.entity)), (201, entity_answer(201, &of.entity))];
+                    operation.body = Some((of.values, true));
+                }
+                _ => {}
+            }
+            operation.roles =
+                self.registry.entity_roles(&schema.name).iter().map(|&role| role.to_owned()).collect();
+            self.put(operation);
+        }
+    }
+
     fn put(&mut self, operation: Operation<'_>) {
         let says = &operation.address.says;
         let mut told = json!({
@@ -307,6 +347,7 @@ fn answer(status: u16, told: Told) -> Value {
         }
         Told::Html => json!({ "description": about, "content": { "text/html": {} } }),
         Told::File(media_type) => json!({ "description": about, "content": { media_type: {} } }),
+        Told::Nothing => json!({ "description": meaning(status) }),
     }
 }
 
@@ -324,8 +365,23 @@ fn json_answer(status: u16, schema: &Value) -> Value {
     told
 }
 
+/// An answer that is one entity.
+fn entity_answer(status: u16, schema: &Value) -> Value {
+    let mut told = json_answer(status, schema);
+    let text = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
+    told["headers"] = json!({ "ETag": text("The version, in quotes.") });
+    if status == 201 {
+        told["headers"]["Location"] = text("Where it is.");
+    }
+    told
+}
+
 fn meaning(status: u16) -> &'static str {
-    if status == 202 { "The command is stored; ask what became of it." } else { "It was done, or is there." }
+    match status {
+        202 => "The command is stored; ask what became of it.",
+        304 => "It has the version that was named.",
+        _ => "It was done, or is there.",
+    }
 }
 
 /// A problem whose answer is the same at every address.

@@ -36,7 +36,8 @@ pub(crate) fn read_key(key: &str) -> Result<&str, Problem> {
     Ok(key)
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+/// The value of a header that may be there once.
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), more) = (values.next(), values.next()) else { return Ok(None) };
     match value.to_str() {
@@ -46,15 +47,16 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
 }
 
 fn read_version(text: &str) -> Result<Version, Problem> {
+    tagged_version(text).map(Version).ok_or_else(|| {
+        Problem::invalid(format!("If-Match is one version of the stream, such as \"3\"; it is {text:?}"))
+    })
+}
+
+/// The version in an entity tag, with and without its quotes.
+pub(crate) fn tagged_version(text: &str) -> Option<u64> {
     let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     // Without the check, a sign would be taken as part of the number.
-    let digits = bare.bytes().all(|byte| byte.is_ascii_digit());
-    match bare.parse() {
-        Ok(version) if digits => Ok(Version(version)),
-        _ => Err(Problem::invalid(format!(
-            "If-Match is one version of the stream, such as \"3\"; it is {text:?}"
-        ))),
-    }
+    bare.parse().ok().filter(|_| bare.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn read_correlation_id(text: &str) -> Result<Uuid, Problem> {

@@ -181,7 +181,7 @@ fn scheduler_facts(scheduler: &SchedulerState) -> Markup {
     html! {
         div { dt { "work on" } dd { (scheduler.identity) } }
         @if let Some(error) = scheduler.error.as_deref().or(scheduler.serving_error.as_deref()) {
-            div { dt { "work waits" } dd { (error) } }
+            div.wide { dt { "work waits" } dd { (error) } }
         }
     }
 }

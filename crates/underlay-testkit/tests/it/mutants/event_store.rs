@@ -19,6 +19,8 @@ enum Mutation {
     None,
     /// Payloads go through a parsed form, as in a column of parsed JSON.
     ReencodesPayloads,
+    /// Entities are dropped without a word.
+    DropsEntities,
     /// Payloads are kept without their encoding.
     ForgetsEncodings,
     /// Stream names are compared without regard to case, as by a collation.
@@ -190,6 +192,7 @@ impl Store {
                     write.stream = self.stream(&write.stream);
                 }
             }
+            Mutation::DropsEntities => commit.entities.clear(),
             Mutation::IgnoresReads => commit.expectations.clear(),
             Mutation::IgnoresStreamsOfRefusals if commit.outcome != Outcome::Accepted => {
                 commit.expectations.clear();
@@ -305,6 +308,10 @@ impl Store {
 impl EventStore for Store {
     fn store_id(&self) -> StoreId {
         self.inner.store_id()
+    }
+
+    fn keeps_entities(&self) -> bool {
+        self.inner.keeps_entities()
     }
 
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
@@ -523,6 +530,7 @@ underlay_testkit::conformance!(event_store, Mutant);
 
 caught! { event_store;
     payloads_through_a_parsed_form: reads_back_what_was_committed fails on ReencodesPayloads;
+    entities_dropped: a_log_without_entities_refuses_them fails on DropsEntities;
     encodings_forgotten: a_payload_keeps_its_encoding fails on ForgetsEncodings;
     streams_without_regard_to_case: reads_back_what_was_committed fails on FoldsCase;
     versions_from_zero: versions_start_at_one_without_holes fails on CountsVersionsFromZero;

@@ -2,7 +2,9 @@
 //! must fail. Without a mutation the same decorator passes, so it is the mutation that is caught.
 
 mod archive;
+mod cache;
 mod checkpoints;
+mod entities;
 mod event_bus;
 mod event_store;
 mod leases;

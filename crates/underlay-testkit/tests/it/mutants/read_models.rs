@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use underlay_core::memory::MemoryReadModels;
 use underlay_core::{
-    Checkpoint, Comparison, Cursor, Direction, Error, Json, LoadedRow, ParkedEvent, Position, Query,
-    ReadModels, RowAddress, RowChange, RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept,
-    TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewStop, ViewTable,
+    Checkpoint, Comparison, Condition, Cursor, Direction, Error, Json, LoadedRow, ParkedEvent, Position,
+    Query, ReadModels, RowAddress, RowChange, RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap,
+    Swept, TenantId, Timestamp, Value, ViewBatch, ViewInfo, ViewSchema, ViewStop, ViewTable,
 };
 use underlay_testkit::{Fixture, ReadModelsFixture, Skip};
 
@@ -36,6 +36,8 @@ enum Mutation {
     ComparesThenStores,
     /// The last of several filters is left out.
     ForgetsTheLastFilter,
+    /// The condition is left out.
+    ForgetsTheCondition,
     /// A prefix is matched without regard to case, as LIKE does.
     FoldsCaseOfPrefixes,
     /// Rows of equal value are ordered by key, smallest first, in both directions.
@@ -183,6 +185,9 @@ impl Models {
         let mut query = query.clone();
         if self.is(Mutation::ForgetsTheLastFilter) && query.filters.len() > 1 {
             query.filters.pop();
+        }
+        if self.is(Mutation::ForgetsTheCondition) {
+            query.condition = Condition::default();
         }
         if self.is(Mutation::DoublesQuotes) {
             for filter in &mut query.filters {
@@ -578,6 +583,7 @@ caught! { read_models;
     positions_compared_alone: the_checkpoint_moves_only_from_the_expected_place fails on ComparesPositionsAlone;
     a_comparison_before_the_write: one_of_two_batches_is_stored fails on ComparesThenStores;
     the_last_filter_forgotten: filters_and_sorts_hold fails on ForgetsTheLastFilter;
+    the_condition_forgotten: filters_and_sorts_hold fails on ForgetsTheCondition;
     prefixes_without_regard_to_case: filters_and_sorts_hold fails on FoldsCaseOfPrefixes;
     ties_ordered_one_way: filters_and_sorts_hold fails on OrdersTiesOneWay;
     pages_by_number_of_rows: pages_follow_each_other fails on CountsRowsToTheCursor;

@@ -1,0 +1,4 @@
+SELECT definition
+FROM entities
+WHERE name = $1
+FOR UPDATE

@@ -1,0 +1,3 @@
+SELECT definition
+FROM entities
+WHERE name = $1

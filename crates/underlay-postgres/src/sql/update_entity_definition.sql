@@ -1,0 +1,3 @@
+UPDATE entities
+SET definition = $2::json
+WHERE name = $1

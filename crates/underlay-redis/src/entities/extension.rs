@@ -1,0 +1,219 @@
+//! Another definition of entities that are stored already.
+//!
+//! A definition is replaced for everybody at once. The entities of a tenant follow one tenant after the other, in pieces:
+//!
+//! ```text
+//! stored by the old one ─► begin: nobody reads or writes them ─► piece ─► … ─► end: stored by the new one
+//! ```
+//!
+//! Preparing does it for all tenants. Whoever comes to a tenant meanwhile, or after a process that ended in the middle,
+//! does it for that tenant before going on. Each step may be done by several processes at once, and again.
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
+use redis::{Script, cmd};
+use underlay_core::{EntityExtension, EntitySchema, Error, TenantId};
+
+use super::definition::Definition;
+use super::value::EMPTY;
+use crate::RedisStore;
+use crate::connections::Asked;
+use crate::error::Effect;
+
+static REPLACE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/replace_definition.lua")));
+static BEGIN: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/begin_extension.lua")));
+static PIECE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/extend_piece.lua")));
+static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/end_extension.lua")));
+
+const DOING: &str = "bringing entities in Redis to another definition";
+/// How often a call finds that the definition has changed before it gives up.
+pub(super) const EXTENSIONS_MAX: usize = 8;
+/// Entities of one piece.
+const PIECE_MAX: usize = 500;
+/// Keys that one step of a walk over all keys looks at.
+const SCANNED_MAX: usize = 1_000;
+
+impl RedisStore {
+    /// Makes a definition the one that is stored, and brings all tenants to it.
+    pub(super) async fn put_definition(&self, schema: &EntitySchema) -> Result<(), Error> {
+        for _ in 0..EXTENSIONS_MAX {
+            let stored = self.definition_text(&schema.name).await?;
+            let code = Definition::of(schema)?;
+            if let Some(text) = &stored {
+                let stored = Definition::read(&schema.name, text)?;
+                let extension = schema.extension_of(&stored.schema)?;
+                if stored.stamp == code.stamp {
+                    self.0.definitions.put(Arc::new(stored));
+                    return Ok(());
+                }
+                self.check_unique(schema, &extension).await?;
+            }
+            let mut script = REPLACE.prepare_invoke();
+            script.key(self.0.keys.definitions()).arg(&schema.name);
+            script.arg(stored.as_deref().unwrap_or_default()).arg(&code.text);
+            if self.ask::<bool>(DOING, Effect::Repeatable, Asked::Script(&script)).await? {
+                self.0.definitions.put(Arc::new(code));
+                for tenant in self.tenants(&schema.name).await? {
+                    self.bring(&tenant, &schema.name).await?;
+                }
+                return Ok(());
+            }
+        }
+        Err(Self::still_extended(schema))
+    }
+
+    /// Brings the entities of a tenant to the definition that is stored. Where they are by then, nothing happens.
+    pub(super) async fn bring(&self, tenant: &TenantId, entity: &str) -> Result<(), Error> {
+        let to = self.read_definition(entity).await?;
+        let keys = self.0.keys.of(tenant);
+        let mut read = cmd("HMGET");
+        read.arg(keys.definition(entity)).arg("stamp").arg("next").arg("text");
+        let (stamp, next, text): (Option<String>, Option<String>, Option<String>) =
+            self.ask(DOING, Effect::Repeatable, Asked::Command(&read)).await?;
+        let (Some(stamp), Some(text)) = (stamp, text) else { return Ok(()) };
+        if stamp == to.stamp && next.is_none() {
+            return Ok(());
+        }
+        let from = Definition::read(entity, &text)?;
+        let extension = to.schema.extension_of(&from.schema)?;
+        let mut begin = BEGIN.prepare_invoke();
+        begin.key(keys.definition(entity)).arg(&stamp).arg(&to.stamp);
+        for column in &extension.indexed {
+            begin.key(keys.index(entity, column));
+        }
+        for column in &extension.unique {
+            begin.key(keys.unique(entity, column));
+        }
+        if !self.ask::<bool>(DOING, Effect::Repeatable, Asked::Script(&begin)).await? {
+            return Ok(());
+        }
+        self.bring_pieces(tenant, &to, &extension).await?;
+
+        let mut end = END.prepare_invoke();
+        end.key(keys.definition(entity)).arg(&to.stamp).arg(&to.text);
+        for column in &extension.not_indexed {
+            end.key(keys.index(entity, column));
+        }
+        for column in &extension.not_unique {
+            end.key(keys.unique(entity, column));
+        }
+        self.ask::<bool>(DOING, Effect::Repeatable, Asked::Script(&end)).await.map(drop)
+    }
+
+    async fn bring_pieces(
+        &self,
+        tenant: &TenantId,
+        to: &Definition,
+        extension: &EntityExtension,
+    ) -> Result<(), Error> {
+        let keys = self.0.keys.of(tenant);
+        let name = &to.schema.name;
+        let found_by =
+            |column: &&String| extension.indexed.contains(column) || extension.unique.contains(column);
+        let columns: Vec<&String> =
+            to.schema.columns.iter().map(|column| &column.name).filter(found_by).collect();
+        let mut from = "-".to_owned();
+        loop {
+            let mut piece = PIECE.prepare_invoke();
+            piece.key(keys.definition(name)).key(keys.ids(name));
+            piece.arg(&to.stamp).arg(keys.entity(name, "")).arg(&from).arg(PIECE_MAX).arg(EMPTY);
+            piece.arg(extension.columns.len());
+            for column in &extension.columns {
+                piece.arg(&column.name);
+            }
+            piece.arg(columns.len());
+            for column in &columns {
+                let (indexed, unique) =
+                    (extension.indexed.contains(column), extension.unique.contains(column));
+                let gets = match (indexed, unique) {
+                    (true, true) => "iu",
+                    (true, false) => "i",
+                    (false, _) => "u",
+                };
+                piece.arg(column).arg(gets);
+                if indexed {
+                    piece.key(keys.index(name, column));
+                }
+                if unique {
+                    piece.key(keys.unique(name, column));
+                }
+            }
+            let answer: Vec<String> = self.ask(DOING, Effect::Repeatable, Asked::Script(&piece)).await?;
+            match answer.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                ["unique", column] => return Err(EntityExtension::not_yet_unique(&to.schema, column)),
+                ["ok", last] if !last.is_empty() => from = format!("({last}"),
+                // All are done, by this process or by another.
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Looks whether the values of columns that become unique are, before anything changes. It keeps the values of one
+    /// tenant in memory.
+    async fn check_unique(&self, schema: &EntitySchema, extension: &EntityExtension) -> Result<(), Error> {
+        if extension.unique.is_empty() {
+            return Ok(());
+        }
+        for tenant in self.tenants(&schema.name).await? {
+            let mut seen: Vec<HashSet<Vec<u8>>> = vec![HashSet::new(); extension.unique.len()];
+            let mut after = String::new();
+            loop {
+                let ids = self.ids_after(&tenant, &schema.name, &after, PIECE_MAX).await?;
+                let Some(last) = ids.last().cloned() else { break };
+                for values in self.values_of(&tenant, schema, &ids, &extension.unique).await? {
+                    for ((value, seen), column) in values.into_iter().zip(&mut seen).zip(&extension.unique) {
+                        if value.is_some_and(|value| !seen.insert(value)) {
+                            return Err(EntityExtension::not_yet_unique(schema, column));
+                        }
+                    }
+                }
+                after = last;
+            }
+        }
+        Ok(())
+    }
+
+    async fn values_of(
+        &self,
+        tenant: &TenantId,
+        schema: &EntitySchema,
+        ids: &[String],
+        columns: &[String],
+    ) -> Result<Vec<Vec<Option<Vec<u8>>>>, Error> {
+        let keys = self.0.keys.of(tenant);
+        let mut read = redis::pipe();
+        for id in ids {
+            read.cmd("HMGET").arg(keys.entity(&schema.name, id)).arg(columns);
+        }
+        self.ask(DOING, Effect::Repeatable, Asked::Pipeline(&read)).await
+    }
+
+    /// The tenants that have entities of a name.
+    async fn tenants(&self, entity: &str) -> Result<HashSet<TenantId>, Error> {
+        let mut tenants = HashSet::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(&cursor).arg("MATCH").arg(self.0.keys.definitions_of_tenants(entity));
+            scan.arg("COUNT").arg(SCANNED_MAX);
+            let (next, keys): (String, Vec<String>) =
+                self.ask(DOING, Effect::Repeatable, Asked::Command(&scan)).await?;
+            tenants.extend(keys.iter().filter_map(|key| self.0.keys.tenant_of(key, entity)));
+            if next == "0" {
+                return Ok(tenants);
+            }
+            cursor = next;
+        }
+    }
+
+    /// That the definition changes again and again.
+    pub(super) fn still_extended(schema: &EntitySchema) -> Error {
+        Error::unavailable(format!(
+            "the definition of {} is being changed by others; nothing was stored",
+            schema.name
+        ))
+    }
+}

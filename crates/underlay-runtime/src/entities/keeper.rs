@@ -1,0 +1,150 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use underlay_core::{Entity, EntityChange, Error, Persistent, StoredEntity};
+
+use super::{EntityStore, EntityStores};
+use crate::Registry;
+use crate::registry::EntityEntry;
+
+/// Every kind of entity with the store that has it.
+pub(crate) struct EntityKeeper {
+    kinds: BTreeMap<&'static str, Arc<Kind>>,
+    /// Whether commits can change the entities that are kept beside the log.
+    log_keeps_entities: bool,
+}
+
+/// A kind of entity.
+pub(super) struct Kind {
+    pub(super) entry: EntityEntry,
+    pub(super) store: EntityStore,
+    prepared: OnceCell<()>,
+}
+
+impl Kind {
+    /// Sees that the table is there, once in a process.
+    pub(super) async fn prepare(&self) -> Result<(), Error> {
+        let prepare = || self.store.entities.prepare(&self.entry.schema);
+        self.prepared.get_or_try_init(prepare).await.copied()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.entry.schema.name
+    }
+
+    /// Whether values that come from outside are an entity, as the code has it.
+    pub(super) fn check(&self, entity: StoredEntity) -> Result<(), Error> {
+        self.entry.schema.check_row(&entity.id, &entity.values)?;
+        (self.entry.read)(entity).map_err(|error| match error {
+            // Nothing is stored yet, so nothing stored is damaged.
+            Error::Damaged(wrong) => Error::Invalid(wrong),
+            error => error,
+        })
+    }
+}
+
+impl EntityKeeper {
+    /// # Errors
+    /// [`Error::Invalid`] where an entity has no store, or a store is named for one that is not there.
+    pub(crate) fn new(
+        registry: &Registry,
+        stores: &EntityStores,
+        log_keeps_entities: bool,
+    ) -> Result<Self, Error> {
+        let entries = registry.entity_entries();
+        if let Some(unknown) = stores.named().find(|name| !entries.contains_key(name)) {
+            let known: Vec<&str> = entries.keys().copied().collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(Error::invalid(format!(
+                "a store is named for the entity {unknown}, which this service does not have (there are: {known})"
+            )));
+        }
+        let kind = |(name, entry): (&&'static str, &EntityEntry)| match stores.find(name) {
+            Some(store) => Ok((
+                *name,
+                Arc::new(Kind { entry: entry.clone(), store: store.clone(), prepared: OnceCell::new() }),
+            )),
+            None => Err(Error::invalid(format!(
+                "the store of this service keeps no entities, and the entity {name} has no other; name one that keeps \
+                 them, as `store` in the section [entities] does"
+            ))),
+        };
+        let kinds = entries.iter().map(kind).collect::<Result<_, Error>>()?;
+        Ok(Self { kinds, log_keeps_entities })
+    }
+
+    /// The kind of a name.
+    pub(super) fn find(&self, name: &str) -> Result<&Arc<Kind>, Error> {
+        self.kinds.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.kinds.keys().copied().collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Error::NotFound(format!("entity {name:?} (there are: {known})"))
+        })
+    }
+
+    /// The kind that a type is kept as.
+    pub(super) fn kind_of<T: Persistent>(&self) -> Result<&Arc<Kind>, Error> {
+        let name = T::Stored::NAME;
+        self.kinds.get(name).ok_or_else(|| {
+            Error::invalid(format!("this service has no entity {name}; add it with `Service::entity`"))
+        })
+    }
+
+    /// Makes or checks the table of every kind.
+    ///
+    /// # Errors
+    /// As [`Entities::prepare`](underlay_core::Entities::prepare).
+    pub(crate) async fn prepare(&self) -> Result<(), Error> {
+        for kind in self.kinds.values() {
+            kind.prepare().await?;
+        }
+        Ok(())
+    }
+
+    /// Where each kind is kept, by name.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.kinds.values().map(|kind| (kind.name(), kind.store.name.as_str()))
+    }
+
+    /// The one store that has everything that is changed; none where nothing is.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names two entities and their stores.
+    pub(super) fn one_store(&self, changes: &[EntityChange]) -> Result<Option<&EntityStore>, Error> {
+        let Some(first) = changes.first() else { return Ok(None) };
+        let store = &self.find(first.entity())?.store;
+        for change in &changes[1..] {
+            let other = &self.find(change.entity())?.store;
+            if !other.is(store) {
+                return Err(Error::invalid(format!(
+                    "{} is kept in {} and {} in {}, so both cannot be changed together; nothing was stored. Change \
+                     them in a unit each, or keep them in one store",
+                    first.entity(),
+                    store.name,
+                    change.entity(),
+                    other.name
+                )));
+            }
+        }
+        Ok(Some(store))
+    }
+
+    /// Sees that a commit can change entities.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where they are kept elsewhere than the log.
+    pub(super) fn check_with_log(&self, changes: &[EntityChange]) -> Result<(), Error> {
+        match (self.one_store(changes)?, changes.first()) {
+            (Some(store), Some(change)) if !(store.is_of_log && self.log_keeps_entities) => {
+                Err(Error::invalid(format!(
+                    "{} is kept in {}, and a commit changes what is kept beside its log alone; nothing was stored. \
+                     Change it in a unit without a command, or keep it in the store of the log",
+                    change.entity(),
+                    store.name
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}

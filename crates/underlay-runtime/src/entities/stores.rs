@@ -1,0 +1,76 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use underlay_core::Entities;
+
+/// A store that has entities.
+#[derive(Clone)]
+pub struct EntityStore {
+    /// What errors call it: its address, without what is secret in it.
+    pub name: String,
+    /// The entities.
+    pub entities: Arc<dyn Entities>,
+    /// Whether they are kept beside the log, so that a commit can change them with its events. The log says so too; see
+    /// [`EventStore::keeps_entities`](underlay_core::EventStore::keeps_entities).
+    pub is_of_log: bool,
+}
+
+impl EntityStore {
+    /// Entities beside the log.
+    pub fn of_log(name: impl Into<String>, entities: Arc<dyn Entities>) -> Self {
+        Self { name: name.into(), entities, is_of_log: true }
+    }
+
+    /// Entities in a store of their own.
+    pub fn new(name: impl Into<String>, entities: Arc<dyn Entities>) -> Self {
+        Self { name: name.into(), entities, is_of_log: false }
+    }
+
+    /// Whether this is the same store as another, and not one of the same kind.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.entities, &other.entities)
+    }
+}
+
+impl fmt::Debug for EntityStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntityStore")
+            .field("name", &self.name)
+            .field("is_of_log", &self.is_of_log)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which store has which entities.
+#[derive(Clone, Debug, Default)]
+pub struct EntityStores {
+    /// The store of those that have none of their own.
+    rest: Option<EntityStore>,
+    /// Stores by the names of entities.
+    of: BTreeMap<String, EntityStore>,
+}
+
+impl EntityStores {
+    /// All entities in one store.
+    #[must_use]
+    pub fn new(store: EntityStore) -> Self {
+        Self { rest: Some(store), of: BTreeMap::new() }
+    }
+
+    /// Keeps the entities of one name in another store.
+    #[must_use]
+    pub fn with(mut self, entity: impl Into<String>, store: EntityStore) -> Self {
+        self.of.insert(entity.into(), store);
+        self
+    }
+
+    pub(super) fn find(&self, entity: &str) -> Option<&EntityStore> {
+        self.of.get(entity).or(self.rest.as_ref())
+    }
+
+    /// The names of entities that have a store of their own.
+    pub(super) fn named(&self) -> impl Iterator<Item = &str> {
+        self.of.keys().map(String::as_str)
+    }
+}

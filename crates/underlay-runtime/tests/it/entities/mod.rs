@@ -1,0 +1,6 @@
+//! Repositories and units of work, over the memory adapters.
+
+mod kinds;
+mod repository;
+mod unit_of_work;
+mod with_events;

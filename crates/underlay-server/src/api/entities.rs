@@ -1,0 +1,303 @@
+//! Entities: what is stored as it is, read and changed by its id.
+//!
+//! | Method | Headers | What it does |
+//! |---|---|---|
+//! | `POST` | | creates an entity: 201, or 409 where there is one of its id |
+//! | `PUT` | `If-None-Match: *` | creates it under the id in the address: 201, or 412 where there is one |
+//! | `PUT` | `If-Match: "3"` | replaces the values of version 3: 200, or 412 where it has another version or is gone |
+//! | `PUT` | neither | 428 |
+//! | `DELETE` | `If-Match: "3"`, or none | removes version 3, or whatever is there: 204 |
+//!
+//! A body has every column that cannot be empty. It may have the id, and to change an entity also the version, so what was
+//! read can be sent back; both are what address and header say, or the request is wrong.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value as JsonValue};
+use underlay_core::{EntitySchema, EntityVersion, Error, RowValues, StoredEntity, Value};
+use underlay_runtime::{Request, StoredRepository};
+
+use crate::Principal;
+use crate::answer::Answer;
+use crate::app::App;
+use crate::door::credentials::Caller;
+use crate::links::encoded;
+use crate::parameters::Parameters;
+use crate::path::Segments;
+use crate::problem::Problem;
+use crate::request_body::{JsonText, object};
+use crate::request_headers::{single, tagged_version};
+use crate::view_query::PageQuery;
+use crate::views::cut_rows;
+
+/// An entity: its id, its version and its columns, in their order.
+#[derive(Debug)]
+pub(crate) struct EntityBody {
+    schema: Arc<EntitySchema>,
+    entity: StoredEntity,
+}
+
+impl Serialize for EntityBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2 + self.entity.values.len()))?;
+        map.serialize_entry("id", &self.entity.id)?;
+        map.serialize_entry("version", &self.entity.version)?;
+        for (column, value) in self.schema.columns.iter().zip(&self.entity.values) {
+            map.serialize_entry(&column.name, value)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct EntitiesBody {
+    entities: Vec<EntityBody>,
+    /// What `cursor` is for the next page; null where this is the last.
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+}
+
+/// `GET /v1/entities/{entity}`: a page of entities.
+pub(crate) async fn query(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(entity): Segments<String>,
+    parameters: Parameters,
+) -> Result<Answer<EntitiesBody>, Problem> {
+    let entities = repository(&app, principal, &entity)?;
+    let schema = entities.schema();
+    let PageQuery { query, count } = PageQuery::parse(parameters, schema)?;
+    let mut page = entities.query(&query).await?;
+    let bytes_max = app.config().page_bytes_max;
+    cut_rows(&mut page.entities, &mut page.next, (schema, &query.sort), bytes_max, |of| (&of.id, &of.values));
+    let count = match count {
+        true => Some(entities.count(&query).await?),
+        false => None,
+    };
+    let body = |entity| EntityBody { schema: schema.clone(), entity };
+    Ok(Answer(EntitiesBody {
+        entities: page.entities.into_iter().map(body).collect(),
+        next: page.next.map(|cursor| cursor.to_text(&query.sort)),
+        count,
+    }))
+}
+
+/// `POST /v1/entities/{entity}`: creates an entity.
+pub(crate) async fn create(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments(entity): Segments<String>,
+    parameters: Parameters,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    parameters.finish(&[])?;
+    let entities = repository(&app, principal, &entity)?;
+    let Given { id, version, values } = Given::read(&body, entities.schema())?;
+    let id = id.ok_or_else(|| wrong("the member id is missing"))?;
+    check_member("version", version, None)?;
+    let created = entities.create(&id, values).await?;
+    Ok(answer(StatusCode::CREATED, &entities, created))
+}
+
+/// `GET /v1/entities/{entity}/{key}`: one entity, by its id. It may hold slashes.
+pub(crate) async fn find(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments((entity, id)): Segments<(String, String)>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.finish(&[])?;
+    let entities = repository(&app, principal, &entity)?;
+    let known = single(&headers, &IF_NONE_MATCH)?.and_then(tagged_version);
+    let found = entities.get(&id).await?;
+    if known == Some(found.version.0) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(found.version))]).into_response());
+    }
+    Ok(answer(StatusCode::OK, &entities, found))
+}
+
+/// `PUT /v1/entities/{entity}/{key}`: changes an entity, or creates it.
+pub(crate) async fn put(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments((entity, id)): Segments<(String, String)>,
+    headers: HeaderMap,
+    parameters: Parameters,
+    JsonText(body): JsonText,
+) -> Result<Response, Problem> {
+    parameters.finish(&[])?;
+    let entities = repository(&app, principal, &entity)?;
+    let condition = Condition::read(&headers)?;
+    let given = Given::read(&body, entities.schema())?;
+    check_member("id", given.id.as_deref(), Some(id.as_str()))?;
+    match condition {
+        Condition::New => {
+            check_member("version", given.version, None)?;
+            let created = entities.create(&id, given.values).await.map_err(Problem::of_condition)?;
+            Ok(answer(StatusCode::CREATED, &entities, created))
+        }
+        Condition::At(version) => {
+            check_member("version", given.version, Some(version.0))?;
+            let updated = entities.update(&id, version, given.values).await.map_err(Problem::of_condition)?;
+            Ok(answer(StatusCode::OK, &entities, updated))
+        }
+        Condition::None => Err(Problem::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "precondition-required",
+            "Precondition required",
+            "say which version was seen, with If-Match: \"3\", or create the entity with If-None-Match: *",
+        )),
+    }
+}
+
+/// `DELETE /v1/entities/{entity}/{key}`: removes an entity.
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    Segments((entity, id)): Segments<(String, String)>,
+    headers: HeaderMap,
+    parameters: Parameters,
+) -> Result<Response, Problem> {
+    parameters.finish(&[])?;
+    let entities = repository(&app, principal, &entity)?;
+    let expected = match Condition::read(&headers)? {
+        Condition::None => None,
+        Condition::At(version) => Some(version),
+        Condition::New => return Err(Problem::invalid("If-None-Match is for what is created, not removed")),
+    };
+    entities.delete(&id, expected).await.map_err(Problem::of_condition)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn repository(app: &App, principal: Principal, entity: &str) -> Result<StoredRepository, Error> {
+    app.engine().repositories(&Request::new(principal.tenant)).named(entity)
+}
+
+fn etag(version: EntityVersion) -> String {
+    format!("\"{version}\"")
+}
+
+fn answer(status: StatusCode, entities: &StoredRepository, entity: StoredEntity) -> Response {
+    let version = etag(entity.version);
+    let location = format!("/v1/entities/{}/{}", entities.schema().name, encoded(&entity.id));
+    let mut response = Answer(EntityBody { schema: entities.schema().clone(), entity }).into_response();
+    *response.status_mut() = status;
+    let mut insert = |name, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    insert(ETAG, &version);
+    if status == StatusCode::CREATED {
+        insert(LOCATION, &location);
+    }
+    response
+}
+
+/// The condition that a change is made under.
+enum Condition {
+    None,
+    /// There is no such entity.
+    New,
+    /// It has this version.
+    At(EntityVersion),
+}
+
+impl Condition {
+    fn read(headers: &HeaderMap) -> Result<Self, Problem> {
+        match (single(headers, &IF_MATCH)?, single(headers, &IF_NONE_MATCH)?) {
+            (None, None) => Ok(Self::None),
+            (None, Some("*")) => Ok(Self::New),
+            (Some(text), None) => match tagged_version(text).filter(|version| *version > 0) {
+                Some(version) => Ok(Self::At(EntityVersion(version))),
+                None => Err(Problem::invalid(format!(
+                    "If-Match is one version of the entity, such as \"3\"; it is {text:?}"
+                ))),
+            },
+            (None, Some(text)) => Err(Problem::invalid(format!(
+                "If-None-Match is * where an entity is created; it is {text:?}"
+            ))),
+            (Some(_), Some(_)) => Err(Problem::invalid(
+                "If-Match is for an entity that is there and If-None-Match for one that is not; send one of them",
+            )),
+        }
+    }
+}
+
+/// What a body says of an entity.
+struct Given {
+    id: Option<String>,
+    version: Option<u64>,
+    values: RowValues,
+}
+
+impl Given {
+    fn read(text: &str, schema: &EntitySchema) -> Result<Self, Problem> {
+        let mut members: Map<String, JsonValue> =
+            object(text).map_err(|error| wrong(format!("the body is no JSON object: {error}")))?;
+        let id = match members.remove("id") {
+            None => None,
+            Some(JsonValue::String(id)) => Some(id),
+            Some(_) => return Err(wrong("the member id is a string")),
+        };
+        let version = match members.remove("version") {
+            None => None,
+            Some(version) => {
+                Some(version.as_u64().ok_or_else(|| wrong("the member version is a whole number"))?)
+            }
+        };
+        let mut values = Vec::with_capacity(schema.columns.len());
+        for column in &schema.columns {
+            let value = match members.remove(&column.name) {
+                None if column.nullable => Value::Null,
+                None => return Err(wrong(format!("the member {} is missing", column.name))),
+                Some(JsonValue::Null) if !column.nullable => {
+                    return Err(wrong(format!(
+                        "the member {} is null, and has to have a value",
+                        column.name
+                    )));
+                }
+                Some(json) => Value::from_json(column.column_type, &json)
+                    .map_err(|error| wrong(format!("the member {}: {error}", column.name)))?,
+            };
+            values.push(value);
+        }
+        if let Some(unknown) = members.keys().next() {
+            let known: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).collect();
+            return Err(wrong(format!(
+                "{} has no column {unknown:?}; there are: {}",
+                schema.name,
+                known.join(", ")
+            )));
+        }
+        Ok(Self { id, version, values })
+    }
+}
+
+/// Refuses a member of the body that says something else than the address or a header.
+fn check_member<T: PartialEq + std::fmt::Debug>(
+    name: &str,
+    given: Option<T>,
+    right: Option<T>,
+) -> Result<(), Problem> {
+    match (given, right) {
+        (None, _) => Ok(()),
+        (given, right) if given == right => Ok(()),
+        (Some(_), None) => Err(wrong(format!("the member {name} is for an entity that is there"))),
+        (Some(given), Some(right)) => {
+            Err(wrong(format!("the member {name} is {given:?}, and the request is about {right:?}")))
+        }
+    }
+}
+
+fn wrong(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid-body", "Invalid body", detail)
+}
