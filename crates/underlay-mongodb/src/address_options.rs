@@ -4,7 +4,7 @@
 //! `underlay_query_timeout=2s`.
 
 use underlay_core::Error;
-use underlay_core::adapter::{OptionValues, percent_decoded};
+use underlay_core::adapter::{OptionValues, split_options};
 use underlay_core::options::Options;
 
 use crate::MongoConfig;
@@ -18,7 +18,7 @@ impl MongoConfig {
     /// # Errors
     /// [`Error::Invalid`] that names the option.
     pub fn with_options_of(mut self, address: &str) -> Result<(String, Self), Error> {
-        let (address, options) = split(address)?;
+        let (address, options) = split_options(address, OURS)?;
         for (name, value) in options {
             set(&mut self, &name, &value)?;
         }
@@ -29,32 +29,13 @@ impl MongoConfig {
 /// The options of ours in an address, by the names that the configuration gives them.
 pub(crate) fn options_in(address: &str) -> Result<OptionValues, Error> {
     let mut config = MongoConfig::default();
-    let (_, options) = split(address)?;
+    let (_, options) = split_options(address, OURS)?;
     options.iter().try_for_each(|(name, value)| set(&mut config, name, value))?;
     Ok(options.into_iter().collect())
 }
 
 fn set(config: &mut MongoConfig, name: &str, value: &str) -> Result<(), Error> {
     config.set(name, value).map_err(|wrong| Error::invalid(format!("{OURS}{name}={value}: {wrong}")))
-}
-
-fn split(address: &str) -> Result<(String, Vec<(String, String)>), Error> {
-    let Some((place, options)) = address.split_once('?') else {
-        return Ok((address.to_owned(), Vec::new()));
-    };
-    let (mut ours, mut others) = (Vec::new(), Vec::new());
-    for option in options.split('&').filter(|option| !option.is_empty()) {
-        match option.split_once('=').unwrap_or((option, "")) {
-            (name, value) if name.starts_with(OURS) => {
-                let value = percent_decoded(value)
-                    .ok_or_else(|| Error::invalid(format!("the value of {name} is not percent encoding")))?;
-                ours.push((name[OURS.len()..].to_owned(), value));
-            }
-            _ => others.push(option),
-        }
-    }
-    let address = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
-    Ok((address, ours))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use underlay_core::Error;
-use underlay_core::adapter::{OptionValues, percent_decoded};
+use underlay_core::adapter::{OptionValues, split_options};
 use underlay_core::options::{ConfigOption, Configurable, Options, Place};
 
 /// How a [`RedisStore`](crate::RedisStore) is connected.
@@ -103,7 +103,7 @@ impl RedisConfig {
 
     /// Takes the options out of an address: what is left is where the server is.
     pub(crate) fn with_options_of(mut self, address: &str) -> Result<(String, Self), Error> {
-        let (place, options) = split(address)?;
+        let (place, options) = split_options(address, "")?;
         for (name, value) in options {
             self.set(&name, &value).map_err(|wrong| Error::invalid(format!("{name}={value}: {wrong}")))?;
         }
@@ -153,23 +153,9 @@ impl RedisConfig {
 
 /// The options that stand in an address, by the names that the configuration gives them.
 pub(crate) fn options_in(address: &str) -> Result<OptionValues, Error> {
-    let (_, options) = split(address)?;
+    let (_, options) = split_options(address, "")?;
     RedisConfig::default().with_options_of(address)?;
     Ok(options.into_iter().collect())
-}
-
-fn split(address: &str) -> Result<(String, Vec<(String, String)>), Error> {
-    let Some((place, options)) = address.split_once('?') else {
-        return Ok((address.to_owned(), Vec::new()));
-    };
-    let option = |option: &str| {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let value = percent_decoded(value)
-            .ok_or_else(|| Error::invalid(format!("the value of {name} is not percent encoding")))?;
-        Ok((name.to_owned(), value))
-    };
-    let options = options.split('&').filter(|text| !text.is_empty()).map(option);
-    Ok((place.to_owned(), options.collect::<Result<_, Error>>()?))
 }
 
 /// What every key begins with stands within the braces of a hash tag, and in patterns: so it has no sign of either.

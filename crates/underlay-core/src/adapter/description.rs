@@ -98,6 +98,30 @@ pub fn without_password(address: &str) -> String {
     }
 }
 
+/// Takes the options that begin with `ours` out of an address: what is left of it, and their names without that with
+/// their values, without percent encoding.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the option.
+pub fn split_options(address: &str, ours: &str) -> Result<(String, Vec<(String, String)>), Error> {
+    let Some((place, options)) = address.split_once('?') else {
+        return Ok((address.to_owned(), Vec::new()));
+    };
+    let (mut found, mut others) = (Vec::new(), Vec::new());
+    for option in options.split('&').filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let Some(known) = name.strip_prefix(ours) else {
+            others.push(option);
+            continue;
+        };
+        let value = percent_decoded(value)
+            .ok_or_else(|| Error::invalid(format!("the value of {name} is not percent encoding")))?;
+        found.push((known.to_owned(), value));
+    }
+    let place = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
+    Ok((place, found))
+}
+
 /// A part of an address without its percent encoding; `None` where that is broken.
 #[must_use]
 pub fn percent_decoded(text: &str) -> Option<String> {

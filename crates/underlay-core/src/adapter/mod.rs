@@ -35,7 +35,7 @@ mod walk;
 pub use backend::{Backend, Close};
 pub use batch::{BatchLimits, BatchQueue, Queued};
 pub use commit_intake::{CommitIntake, Outage};
-pub use description::{Adapter, Migrations, OptionValues, percent_decoded, without_password};
+pub use description::{Adapter, Migrations, OptionValues, percent_decoded, split_options, without_password};
 pub use entity_unit::{check_unit, safe_order};
 pub use fault_hook::{FaultHook, Injected};
 pub use flight::Flight;
