@@ -15,6 +15,8 @@ use crate::{Result, output};
 const START_MAX: Duration = Duration::from_secs(60);
 /// How long a server may take to end.
 const END_MAX: Duration = Duration::from_secs(60);
+/// How much is told of what a server said that did not start.
+const LAST_LINES: usize = 8;
 /// How long one that is thrown away may take.
 const DROP_MAX: Duration = Duration::from_secs(2);
 
@@ -38,7 +40,7 @@ impl Daemon {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         while TcpStream::connect(address).is_err() {
             if let Some(status) = daemon.child.try_wait()? {
-                return Err(format!("it ended ({status}): {}", fs::read_to_string(said)?.trim()).into());
+                return Err(format!("it ended ({status}): {}", last_lines(&fs::read_to_string(said)?)).into());
             }
             if began.elapsed() > START_MAX {
                 return Err("it does not listen".into());
@@ -102,6 +104,12 @@ impl Drop for Daemon {
             self.child.wait().ok();
         }
     }
+}
+
+/// What a server said last, which is why it ended.
+fn last_lines(said: &str) -> String {
+    let lines: Vec<_> = said.trim().lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
 /// Starts a process from a thread that lives as long as the sender that comes back.

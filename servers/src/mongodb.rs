@@ -19,6 +19,8 @@ pub const MONGOD_VARIABLE: &str = "UNDERLAY_TEST_MONGOD";
 
 /// The name of the set.
 const SET: &str = "underlay";
+/// Its journal takes the disk that it needs, and no 300 MB ahead: many servers of tests run on one disk.
+const SMALL_JOURNAL: &str = "log=(file_max=16MB,prealloc=false)";
 /// What it writes once it is told to be a set of one.
 const READY: &str = "Transition to primary complete";
 /// How long it may take to answer that it is one.
@@ -80,7 +82,7 @@ impl Mongodb {
         let mut command = daemon::ending_by("KILL", &self.program);
         command.arg("--dbpath").arg(self.folder.path().join("data")).arg("--port").arg(self.port.to_string());
         command.args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", SET]);
-        command.args(["--wiredTigerCacheSizeGB", "0.25"]);
+        command.args(["--wiredTigerCacheSizeGB", "0.25", "--wiredTigerEngineConfigString", SMALL_JOURNAL]);
         // Tests let commands fail, and nobody waits for a primary that is going down.
         for parameter in ["enableTestCommands=1", "shutdownTimeoutMillisForSignaledShutdown=100"] {
             command.args(["--setParameter", parameter]);
