@@ -14,6 +14,8 @@ use crate::store::PostgresStore;
 impl Leases for PostgresStore {
     async fn acquire(&self, name: &str, holder: &str, duration: Duration) -> Result<Option<Lease>, Error> {
         check_lease(name, holder, duration)?;
+        // Whoever may not write the log any more would keep others from what they can do.
+        self.0.sessions.seen.check()?;
         let (span, stamp, id) = (microseconds(duration), self.0.stamp(), LeaseId::draw());
         let parameters: [Parameter<'_>; 5] = [
             (&name, Type::TEXT),
@@ -37,6 +39,7 @@ impl Leases for PostgresStore {
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Lease, Error> {
         check_lease(&lease.name, &lease.holder, duration)?;
+        self.0.sessions.seen.check()?;
         let (span, stamp) = (microseconds(duration), self.0.stamp());
         let term = stored_number(lease.term);
         let parameters: [Parameter<'_>; 5] = [

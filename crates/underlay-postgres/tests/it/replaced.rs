@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use underlay_core::{Commit, Error, EventStore, EventStoreExt, ExpectedVersion, Position, Version};
+use underlay_core::{Commit, Error, EventStore, EventStoreExt, ExpectedVersion, Leases, Position, Version};
 use underlay_postgres::{Listen, PostgresStore};
 
 use crate::place::{Place, with_place};
 use crate::sample::{acme, append, append_many, stream};
+
+const LEASE: Duration = Duration::from_secs(60);
 
 /// Takes the last events out of the log, past everything that forbids it, and ends every session: what
 /// a restored backup looks like.
@@ -60,10 +62,14 @@ fn a_store_does_not_write_on_a_log_that_is_older_than_it() {
         assert!(refused.contains("start this process again"), "{refused}");
         let head = store.head().await.unwrap_err().to_string();
         assert!(head.contains("restored"), "{head}");
+        // It keeps no view from those that can go on.
+        let held = store.acquire("view/a", "here", LEASE).await.unwrap_err().to_string();
+        assert!(held.contains("restored"), "{held}");
         // A new process has seen nothing else.
         let store = place.open().await;
         let position = answer(&store, &append("b-1", ExpectedVersion::Any)).await.unwrap();
         assert_eq!(position, Position::from_number(3));
+        assert!(store.acquire("view/a", "there", LEASE).await.unwrap().is_some());
     });
 }
 
