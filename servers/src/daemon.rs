@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ const DROP_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
+    /// The file of what it says.
+    said: PathBuf,
     /// Keeps the thread alive that started it: the server is told to end when that one ends.
     _parent: mpsc::Sender<()>,
 }
@@ -35,13 +37,11 @@ impl Daemon {
         let output = fs::OpenOptions::new().create(true).append(true).open(said)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let (child, parent) = spawn(command)?;
-        let mut daemon = Self { child, _parent: parent };
+        let mut daemon = Self { child, said: said.to_owned(), _parent: parent };
         let began = Instant::now();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         while TcpStream::connect(address).is_err() {
-            if let Some(status) = daemon.child.try_wait()? {
-                return Err(format!("it ended ({status}): {}", last_lines(&fs::read_to_string(said)?)).into());
-            }
+            daemon.check_running()?;
             if began.elapsed() > START_MAX {
                 return Err("it does not listen".into());
             }
@@ -59,15 +59,18 @@ impl Daemon {
     pub(crate) fn wait_until(&mut self, is_ready: impl Fn() -> bool) -> Result<()> {
         let began = Instant::now();
         while !is_ready() {
-            if let Some(status) = self.child.try_wait()? {
-                return Err(format!("it ended ({status})").into());
-            }
+            self.check_running()?;
             if began.elapsed() > START_MAX {
                 return Err("it does not say that it is ready".into());
             }
             thread::sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+
+    fn check_running(&mut self) -> Result<()> {
+        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        Err(format!("it ended ({status}): {}", last_lines(&fs::read_to_string(&self.said)?)).into())
     }
 
     /// Sends a signal that ends it, and waits until it has ended.

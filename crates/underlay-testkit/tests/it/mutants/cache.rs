@@ -171,6 +171,10 @@ impl Cache for Broken {
         if !self.is_there(None)? {
             return Ok(vec![None; keys.len()]);
         }
+        if self.mutation == Mutation::WritesInSteps {
+            // Others write between, also where one thread runs all of them.
+            tokio::task::yield_now().await;
+        }
         let mut keys = keys.to_vec();
         if self.mutation == Mutation::AnswersInItsOwnOrder {
             keys.sort();
