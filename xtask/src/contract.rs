@@ -44,7 +44,7 @@ max-examples = 30
 expected-statuses = ["2xx", "3xx", "4xx", "503"]
 
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "400", "401", "403", "404", "409", "410", "422", "503"]
+expected-statuses = ["2xx", "400", "401", "403", "404", "409", "410", "412", "422", "428", "503"]
 
 [[operations]]
 include-path = "/v1/commands/{id}"
