@@ -203,8 +203,8 @@ pub(crate) fn majority(config: &MongoConfig) -> WriteConcern {
     concern
 }
 
-/// Refuses a server without transactions, and one that does not answer.
-async fn check_server(open: &Open) -> Result<(), Failure> {
+/// Refuses a server without transactions, and one that does not answer. Only a primary is asked.
+pub(crate) async fn check_server(open: &Open) -> Result<(), Failure> {
     let hello = open.read(open.database.run_command(doc! { "hello": 1 })).await?;
     let is_member = hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
     if !is_member {

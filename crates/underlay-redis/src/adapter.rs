@@ -26,7 +26,12 @@ impl RedisStore {
     #[must_use]
     pub fn backend(&self) -> Backend {
         let store = Arc::new(self.clone());
-        Backend { entities: Some(store.clone()), cache: Some(store), ..Backend::default() }
+        Backend {
+            entities: Some(store.clone()),
+            cache: Some(store.clone()),
+            health: Some(store),
+            ..Backend::default()
+        }
     }
 }
 

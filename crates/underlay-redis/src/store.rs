@@ -1,6 +1,5 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use redis::FromRedisValue;
 use underlay_core::Error;
@@ -26,8 +25,6 @@ pub(crate) struct Inner {
     pub(crate) cached: Connections,
     pub(crate) definitions: Definitions,
     pub(crate) cache: CacheState,
-    /// Whether it was said where the server may lose something.
-    pub(crate) warned: AtomicBool,
 }
 
 impl fmt::Debug for RedisStore {
@@ -66,7 +63,6 @@ impl RedisStore {
             cached: Connections::new(client.clone(), config.cache_timeout, config.cache_timeout),
             definitions: Definitions::default(),
             cache: CacheState::default(),
-            warned: AtomicBool::new(false),
             config,
         })))
     }

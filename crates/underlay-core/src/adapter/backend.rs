@@ -4,8 +4,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    Archive, Cache, Checkpoints, Clock, Entities, EventStore, Leases, ReadModels, Retention, Schedules,
-    Snapshots, Wakeups, WorkQueue,
+    Archive, Cache, Checkpoints, Clock, Entities, EventStore, Health, Leases, ReadModels, Retention,
+    Schedules, Snapshots, Wakeups, WorkQueue,
 };
 use crate::words::Error;
 
@@ -43,6 +43,10 @@ pub struct Backend {
     pub cache: Option<Arc<dyn Cache>>,
     /// The time the store goes by; none takes the system's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Whether what has the log can be used, or all of it where there is no log. None where it is never away.
+    pub health: Option<Arc<dyn Health>>,
+    /// Whether what has `read_models` can be used, where another has the log.
+    pub rows_health: Option<Arc<dyn Health>>,
     /// What has to be closed at the end, in this order.
     pub closing: Vec<Arc<dyn Close>>,
 }
@@ -56,6 +60,20 @@ pub trait Close: Send + Sync + 'static {
     /// # Errors
     /// What the store says.
     async fn close(&self) -> Result<(), Error>;
+}
+
+/// A log that says where it ends can be used. A store of a log loses nothing that it has answered.
+struct HealthOfLog(Arc<dyn EventStore>);
+
+#[async_trait]
+impl Health for HealthOfLog {
+    async fn check(&self) -> Result<(), Error> {
+        self.0.head().await.map(drop)
+    }
+
+    async fn weaknesses(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 impl Backend {
@@ -91,6 +109,8 @@ impl Backend {
             entities: None,
             cache: None,
             clock: None,
+            health: Some(Arc::new(HealthOfLog(store.clone()))),
+            rows_health: None,
             closing: vec![store],
         }
     }
@@ -114,6 +134,7 @@ impl Backend {
     pub fn with_rows_of(mut self, rows: Self) -> Self {
         self.read_models = rows.read_models;
         self.leases = rows.leases;
+        self.rows_health = rows.health;
         // Rows are made of the log, so what writes them is closed first.
         let log = std::mem::replace(&mut self.closing, rows.closing);
         self.closing.extend(log);
@@ -149,6 +170,8 @@ impl fmt::Debug for Backend {
             .field("entities", &self.entities.is_some())
             .field("cache", &self.cache.is_some())
             .field("clock", &self.clock.is_some())
+            .field("health", &self.health.is_some())
+            .field("rows_health", &self.rows_health.is_some())
             .finish_non_exhaustive()
     }
 }

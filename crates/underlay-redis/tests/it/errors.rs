@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::cmd;
-use underlay_core::{Cache, CacheEntry, CacheExt, Entities, Error, Query};
+use underlay_core::{Cache, CacheEntry, CacheExt, Entities, Error, Health, Query};
 use underlay_redis::{RedisConfig, RedisStore};
 
 use crate::place::{Place, create, place_or_skip, prepared, rates, tenant};
@@ -23,7 +23,9 @@ async fn a_replica_takes_no_changes() {
     assert_unavailable(&refused, "replica");
     assert!(refused.to_string().contains("nothing was stored"), "{refused}");
     assert!(store.weaknesses().await.unwrap().iter().any(|weak| weak.contains("replica")));
+    assert_unavailable(&Health::check(&store).await.unwrap_err(), "replica");
     place.tell(&["replicaof", "no", "one"]);
+    Health::check(&store).await.unwrap();
     store.apply(&tenant(), vec![create("a", "EUR")]).await.unwrap();
 }
 
@@ -36,6 +38,7 @@ async fn a_server_without_memory_stores_nothing_of_a_unit() {
     let refused = store.apply(&tenant(), vec![create("b", "USD")]).await.unwrap_err();
     assert!(matches!(refused, Error::Unavailable { overloaded: true, .. }), "{refused:?}");
     assert_unavailable(&refused, "maxmemory");
+    assert_unavailable(&Health::check(&store).await.unwrap_err(), "memory of this Redis is full");
     let read = store.load(&rates(), &tenant(), &["a".to_owned(), "b".to_owned()]).await.unwrap();
     assert!(
         read[0].is_some() && read[1].is_none(),
@@ -45,6 +48,7 @@ async fn a_server_without_memory_stores_nothing_of_a_unit() {
     let delete = underlay_core::EntityChange::delete(std::sync::Arc::new(rates()), "a", None);
     store.apply(&tenant(), vec![delete]).await.unwrap();
     place.tell(&["config", "set", "maxmemory", "0"]);
+    Health::check(&store).await.unwrap();
     store.apply(&tenant(), vec![create("b", "USD")]).await.unwrap();
 }
 

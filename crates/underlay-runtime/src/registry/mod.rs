@@ -14,7 +14,7 @@ use underlay_core::{
     Aggregate, Asked, BusSubscription, CANCELLED, CONFLICT, Command, CommandDescriptor, CommandError,
     DecodeError, Draw, Entity as _, EntitySchema, Error, Event, EventDescriptor, GIVEN_UP, Handler, Json,
     Operation, Persistent, Process, RecordedEvent, Sink, SnapshotState, StreamName, Subscriber, View,
-    ViewSchema, decode_body,
+    ViewSchema, check_plain_name, decode_body,
 };
 
 pub use self::decisions::DecisionInfo;
@@ -443,16 +443,9 @@ impl Registry {
         if let Some(clash) = self.clashes.first() {
             return Err(Error::invalid(clash.clone()));
         }
-        let well_formed = |name: &&str| {
-            name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.len() <= NAME_BYTES_MAX
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
-        if let Some(name) = self.processes.keys().find(|name| !well_formed(name)) {
-            return Err(Error::invalid(format!(
-                "process {name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
-            )));
-        }
+        let mut processes = self.processes.keys();
+        let checked = processes.try_for_each(|name| check_plain_name(name, NAME_BYTES_MAX));
+        checked.map_err(|wrong| Error::invalid(format!("process {wrong}")))?;
         if let Some(category) = self.aggregates.keys().find(|category| self.process_of(category).is_some()) {
             return Err(Error::invalid(format!(
                 "an aggregate has the category {category}, in which the process of that name keeps its instances"
