@@ -67,6 +67,18 @@ impl RedisStore {
         })))
     }
 
+    /// Gives the connections back once what was asked is answered, for every handle. Later calls are
+    /// [`Error::Unavailable`], and the cache finds nothing. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// None so far.
+    pub async fn close(&self) -> Result<(), Error> {
+        for connections in [&self.0.changes, &self.0.queries, &self.0.cached] {
+            connections.close().await;
+        }
+        Ok(())
+    }
+
     /// Asks the server.
     pub(crate) async fn ask<T: FromRedisValue>(
         &self,

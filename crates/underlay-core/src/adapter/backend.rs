@@ -37,7 +37,7 @@ pub struct Backend {
     pub read_models: Option<Arc<dyn ReadModels>>,
     /// The leases that `read_models` stores batches under; none where every process folds every view.
     pub leases: Option<Arc<dyn Leases>>,
-    /// Entities.
+    /// Entities. Beside a log they are kept where the log is: commits change them.
     pub entities: Option<Arc<dyn Entities>>,
     /// Copies of what is stored elsewhere.
     pub cache: Option<Arc<dyn Cache>>,
@@ -77,7 +77,7 @@ impl Health for HealthOfLog {
 }
 
 impl Backend {
-    /// A store that has every port but entities, a cache and a clock of its own, and is closed at the end.
+    /// A store that has every port but a cache and a clock of its own, and is closed at the end.
     #[must_use]
     pub fn of<S>(store: S) -> Self
     where
@@ -91,6 +91,7 @@ impl Backend {
             + Snapshots
             + ReadModels
             + Leases
+            + Entities
             + Close,
     {
         let store = Arc::new(store);
@@ -106,7 +107,7 @@ impl Backend {
             snapshots: Some(store.clone()),
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
-            entities: None,
+            entities: Some(store.clone()),
             cache: None,
             clock: None,
             health: Some(Arc::new(HealthOfLog(store.clone()))),
@@ -119,13 +120,6 @@ impl Backend {
     #[must_use]
     pub fn closed_by(mut self, closing: impl Close) -> Self {
         self.closing.push(Arc::new(closing));
-        self
-    }
-
-    /// Adds entities.
-    #[must_use]
-    pub fn with_entities(mut self, entities: Arc<dyn Entities>) -> Self {
-        self.entities = Some(entities);
         self
     }
 
@@ -190,6 +184,29 @@ mod tests {
             self.1.lock().unwrap().push(self.0);
             if self.2 { Err(Error::backend("closing", self.0)) } else { Ok(()) }
         }
+    }
+
+    #[async_trait]
+    impl Health for Told {
+        async fn check(&self) -> Result<(), Error> {
+            self.close().await
+        }
+
+        async fn weaknesses(&self) -> Result<Vec<String>, Error> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn health_goes_along_with_the_rows() {
+        let told: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let of =
+            |name| Backend { health: Some(Arc::new(Told(name, told.clone(), false))), ..Backend::default() };
+        let both = of("log").with_rows_of(of("rows"));
+        for health in [both.health, both.rows_health] {
+            health.unwrap().check().await.unwrap();
+        }
+        assert_eq!(*told.lock().unwrap(), ["log", "rows"]);
     }
 
     #[tokio::test]

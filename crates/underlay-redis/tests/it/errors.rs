@@ -184,3 +184,27 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
     place.tell(&["script", "flush"]);
     assert!(store.exists(&tenant(), "a").await.unwrap());
 }
+
+#[tokio::test]
+async fn a_closed_store_gives_its_connections_back() {
+    let place = place_or_skip!(Place::start(&[]));
+    let store = prepared(&place).await;
+    store.get(&tenant(), "key").await.unwrap();
+    let clients = || place.tell(&["client", "list"]).lines().filter(|line| line.contains("id=")).count();
+    assert!(clients() > 1, "beside the one that asks");
+    for _ in 0..2 {
+        store.close().await.unwrap();
+    }
+    let refused = store.load(&rates(), &tenant(), &["a".to_owned()]).await.unwrap_err();
+    assert_unavailable(&refused, "the store was closed");
+    assert_unavailable(&Health::check(&store).await.unwrap_err(), "the store was closed");
+    assert_eq!(store.get(&tenant(), "key").await.unwrap(), None, "the cache is gone on without");
+    // They end as soon as the server hears of it.
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while clients() > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}

@@ -21,6 +21,7 @@ pub use self::decisions::DecisionInfo;
 pub(crate) use self::drawers::{Drawers, Drawn};
 pub(crate) use self::entities::EntityEntry;
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
+use crate::names::{listed, not_found};
 use crate::processes::{CATEGORY_PREFIX, InstancesView, ProcessEntry, ProcessOf};
 use crate::views::{FoldedView, ViewFolder};
 use crate::work::{HandlerEntry, Handling, check_handler};
@@ -282,8 +283,7 @@ impl Registry {
         match self.views.iter().find_map(missing) {
             None => Ok(()),
             Some((view, store)) => {
-                let known: Vec<&str> = stores.keys().map(String::as_str).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let known = listed(stores.keys().map(String::as_str));
                 Err(Error::invalid(format!(
                     "view {view} keeps its rows in the store {store:?}, which this service was not given \
                      (there are: {known})"
@@ -499,12 +499,6 @@ impl Registry {
     pub(crate) fn folders(&self) -> impl Iterator<Item = &Arc<dyn ViewFolder>> {
         self.views.values()
     }
-}
-
-fn not_found(what: &str, name: &str, known: impl Iterator<Item = &'static str>) -> Error {
-    let known: Vec<&str> = known.collect();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    Error::NotFound(format!("{what} {name:?} (there are: {known})"))
 }
 
 struct Entry<T>(std::marker::PhantomData<fn() -> T>);
