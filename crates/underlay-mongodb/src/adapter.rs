@@ -90,9 +90,17 @@ impl Adapter for MongoAdapter {
         without_password(address)
     }
 
+    /// A server that is away fails nothing here: what is kept in it is prepared before it is used.
     async fn open(&self, address: &str, options: &OptionValues) -> Result<Backend, Error> {
         let (address, config) = self.configured(address, options)?;
-        Ok(MongoStore::connect(&address, config).await?.backend())
+        let store = MongoStore::new(&address, config).await?;
+        match store.check().await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "MongoDB is away; it is asked again once it is needed");
+            }
+            answer => answer?,
+        }
+        Ok(store.backend())
     }
 
     async fn open_existing(&self, address: &str, options: &OptionValues) -> Result<Backend, Error> {

@@ -25,6 +25,7 @@ use crate::views::{
 impl ReadModels for MongoStore {
     async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
         schema.validate()?;
+        check_server(&self.0).await?;
         let _turn = self.0.turn(None).await?;
         loop {
             if let Some(found) = active(&self.0, &schema.name).await? {
