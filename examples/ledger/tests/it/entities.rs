@@ -76,10 +76,18 @@ fn what_is_wrong_with_the_stores_of_entities_is_told() {
     };
     let unknown = told(&["config", "--entities-of-rate", "monogdb://h"]);
     assert!(unknown.contains("entities.of.rate") && unknown.contains("no store of the kind"), "{unknown}");
+    assert!(unknown.contains("memory:") && unknown.contains("sqlite:PATH"), "those there are: {unknown}");
     let toml = ledger.directory.path().join("wrong.toml");
     std::fs::write(&toml, "[entities.of]\nrates = 'memory:'\n").unwrap();
     let misspelt = told(&["config", "--config", toml.to_str().unwrap()]);
     assert!(misspelt.contains("did you mean entities.of.rate?"), "{misspelt}");
+    #[cfg(feature = "redis")]
+    {
+        let elsewhere = Ledger { database: "redis://127.0.0.1:1".to_owned(), ..Ledger::new() };
+        let output = elsewhere.run(&["events"]);
+        let told = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && told.contains("keeps no log"), "{told}");
+    }
 }
 
 #[test]
