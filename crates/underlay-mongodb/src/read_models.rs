@@ -14,7 +14,7 @@ use underlay_core::{
 
 use crate::error::Failure;
 use crate::rows::{Reading, index_of, key_of, retried, row_id, snapshot, tenant_of, values};
-use crate::store::MongoStore;
+use crate::store::{MongoStore, check_server};
 use crate::transaction::{Unstored, Work, transact};
 use crate::views::{
     self, Activate, Apply, Begin, GiveUp, Revert, SkipEvent, Stored, active, answering, answering_in,

@@ -15,7 +15,6 @@
 //! What happens when something fails: it is served again after a pause. Commits go on meanwhile, and work waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
