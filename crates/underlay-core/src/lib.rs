@@ -8,7 +8,7 @@
 //!   [`Refusal`], [`Row`] and [`Context`];
 //! - the **ports**: [`EventStore`], [`ReadModels`], [`Entities`], [`Snapshots`], [`Leases`], [`WorkQueue`], [`Scheduler`] with its [`JobRunner`], [`Schedules`],
 //!   [`Cache`], [`Checkpoints`], [`Archive`], [`Retention`], [`EventBus`] with its [`Subscriber`], [`Sink`], [`Wakeups`],
-//!   [`Mail`], [`Spans`], [`Clock`]. The documentation of a port is its contract: numbered sentences, each naming the
+//!   [`Mail`], [`Spans`], [`Health`], [`Clock`]. The documentation of a port is its contract: numbered sentences, each naming the
 //!   conformance case that attacks it;
 //! - the **toolkit** for whoever writes an adapter, in [`adapter`];
 //! - the **memory adapters** in [`memory`]. They keep the same promises, and keep nothing after the process ends.

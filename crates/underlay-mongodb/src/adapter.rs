@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use underlay_core::Error;
 use underlay_core::adapter::{Adapter, Backend, Close, Migrations, OptionValues, without_password};
 use underlay_core::options::{Options, set_all};
+use underlay_core::{Error, Health};
 
+use crate::store::check_server;
 use crate::{MongoConfig, MongoStore, address_options};
 
 /// Opens `mongodb://USER@HOST/DATABASE`: a database of a replica set, for entities and the rows of views. It has no log.
@@ -37,9 +38,22 @@ impl MongoStore {
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
             entities: Some(store.clone()),
+            health: Some(store.clone()),
             closing: vec![store],
             ..Backend::default()
         }
+    }
+}
+
+#[async_trait]
+impl Health for MongoStore {
+    async fn check(&self) -> Result<(), Error> {
+        Ok(check_server(&self.0).await?)
+    }
+
+    /// None: the majority of the servers has each answer on its disks, whatever they are configured to.
+    async fn weaknesses(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
     }
 }
 
@@ -76,9 +90,17 @@ impl Adapter for MongoAdapter {
         without_password(address)
     }
 
+    /// A server that is away fails nothing here: what is kept in it is prepared before it is used.
     async fn open(&self, address: &str, options: &OptionValues) -> Result<Backend, Error> {
         let (address, config) = self.configured(address, options)?;
-        Ok(MongoStore::connect(&address, config).await?.backend())
+        let store = MongoStore::new(&address, config).await?;
+        match store.check().await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "MongoDB is away; it is asked again once it is needed");
+            }
+            answer => answer?,
+        }
+        Ok(store.backend())
     }
 
     async fn open_existing(&self, address: &str, options: &OptionValues) -> Result<Backend, Error> {

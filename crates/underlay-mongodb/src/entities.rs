@@ -11,13 +11,14 @@ use underlay_core::{
 
 use crate::error::Failure;
 use crate::rows::{count_rows, key_of, page_of_rows, row_id, values};
-use crate::store::MongoStore;
+use crate::store::{MongoStore, check_server};
 use crate::units::{self, apply, check_prepared, collection, told, version_of};
 
 #[async_trait]
 impl Entities for MongoStore {
     async fn prepare(&self, schema: &EntitySchema) -> Result<(), Error> {
         schema.validate()?;
+        check_server(&self.0).await?;
         units::prepare(self, schema).await
     }
 

@@ -14,7 +14,7 @@ use underlay_core::{
 
 use crate::error::Failure;
 use crate::rows::{Reading, index_of, key_of, retried, row_id, snapshot, tenant_of, values};
-use crate::store::MongoStore;
+use crate::store::{MongoStore, check_server};
 use crate::transaction::{Unstored, Work, transact};
 use crate::views::{
     self, Activate, Apply, Begin, GiveUp, Revert, SkipEvent, Stored, active, answering, answering_in,
@@ -25,6 +25,7 @@ use crate::views::{
 impl ReadModels for MongoStore {
     async fn prepare(&self, schema: &ViewSchema, start: Checkpoint) -> Result<ViewTable, Error> {
         schema.validate()?;
+        check_server(&self.0).await?;
         let _turn = self.0.turn(None).await?;
         loop {
             if let Some(found) = active(&self.0, &schema.name).await? {

@@ -50,6 +50,16 @@ impl MongoStore {
     /// [`Error::Invalid`] where the address or the configuration is wrong, or the server has no transactions;
     /// [`Error::Denied`] where it does not let us in; [`Error::Unavailable`] where it cannot be reached.
     pub async fn connect(address: &str, config: MongoConfig) -> Result<Self, Error> {
+        let store = Self::new(address, config).await?;
+        check_server(&store.0).await?;
+        Ok(store)
+    }
+
+    /// The same, without asking the server: it is connected to once something is asked of it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the address or the configuration is wrong.
+    pub async fn new(address: &str, config: MongoConfig) -> Result<Self, Error> {
         config.validate()?;
         let options = client_options(address, &config).await?;
         let name = options.default_database.clone().ok_or_else(|| {
@@ -64,7 +74,6 @@ impl MongoStore {
             prepared: RwLock::default(),
             config,
         };
-        check_server(&open).await?;
         Ok(Self(Arc::new(open)))
     }
 
@@ -203,8 +212,8 @@ pub(crate) fn majority(config: &MongoConfig) -> WriteConcern {
     concern
 }
 
-/// Refuses a server without transactions, and one that does not answer.
-async fn check_server(open: &Open) -> Result<(), Failure> {
+/// Refuses a server without transactions, and one that does not answer. Only a primary is asked.
+pub(crate) async fn check_server(open: &Open) -> Result<(), Failure> {
     let hello = open.read(open.database.run_command(doc! { "hello": 1 })).await?;
     let is_member = hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
     if !is_member {

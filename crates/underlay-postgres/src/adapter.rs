@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use underlay_core::Error;
 use underlay_core::adapter::{Adapter, Backend, Close, Migrations, OptionValues};
@@ -33,7 +31,7 @@ impl PostgresStore {
     #[must_use]
     pub fn backend(&self) -> Backend {
         // The time of commits is the server's; a process goes by its own system's.
-        Backend::of(self.clone()).with_entities(Arc::new(self.clone()))
+        Backend::of(self.clone())
     }
 }
 

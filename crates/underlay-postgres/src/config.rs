@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use underlay_core::adapter::{BatchLimits, FaultHook, ReadLimits};
 use underlay_core::options::Options;
-use underlay_core::{Clock, SystemClock};
+use underlay_core::{Clock, SystemClock, check_plain_name};
 
 use crate::error::Failure;
 use crate::fault::FaultPoint;
@@ -306,14 +306,7 @@ impl PostgresConfig {
 /// Checks the name of a schema, or what the names of roles begin with.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     const NAME_BYTES_MAX: usize = 40;
-    let well_formed = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.len() <= NAME_BYTES_MAX
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if !well_formed {
-        return Err(format!(
-            "{name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
-        ));
-    }
+    check_plain_name(name, NAME_BYTES_MAX)?;
     if name.starts_with("pg_") {
         return Err(format!("{name:?}: names with pg_ belong to PostgreSQL"));
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use underlay_core::Error;
-use underlay_core::adapter::{Adapter, Backend, Migrations, OptionValues, without_password};
+use underlay_core::adapter::{Adapter, Backend, Close, Migrations, OptionValues, without_password};
 use underlay_core::options::{Options, set_all};
 
 use crate::{RedisConfig, RedisStore, config};
@@ -22,11 +22,24 @@ impl RedisAdapter {
 }
 
 impl RedisStore {
-    /// The ports of the store.
+    /// The ports of the store, and what closes it.
     #[must_use]
     pub fn backend(&self) -> Backend {
         let store = Arc::new(self.clone());
-        Backend { entities: Some(store.clone()), cache: Some(store), ..Backend::default() }
+        Backend {
+            entities: Some(store.clone()),
+            cache: Some(store.clone()),
+            health: Some(store.clone()),
+            closing: vec![store],
+            ..Backend::default()
+        }
+    }
+}
+
+#[async_trait]
+impl Close for RedisStore {
+    async fn close(&self) -> Result<(), Error> {
+        Self::close(self).await
     }
 }
 

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
-use underlay_core::Error;
 use underlay_core::adapter::{OptionValues, split_options};
 use underlay_core::options::{ConfigOption, Configurable, Options, Place};
+use underlay_core::{Error, check_plain_name};
 
 /// How a [`RedisStore`](crate::RedisStore) is connected.
 #[derive(Clone, Debug)]
@@ -161,15 +161,7 @@ pub(crate) fn options_in(address: &str) -> Result<OptionValues, Error> {
 /// What every key begins with stands within the braces of a hash tag, and in patterns: so it has no sign of either.
 fn check_prefix(prefix: &str) -> Result<(), String> {
     const PREFIX_BYTES_MAX: usize = 40;
-    let well_formed = prefix.starts_with(|c: char| c.is_ascii_lowercase())
-        && prefix.len() <= PREFIX_BYTES_MAX
-        && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if well_formed {
-        return Ok(());
-    }
-    Err(format!(
-        "{prefix:?} is not 1 to {PREFIX_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
-    ))
+    check_plain_name(prefix, PREFIX_BYTES_MAX)
 }
 
 #[cfg(test)]

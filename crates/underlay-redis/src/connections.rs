@@ -8,6 +8,7 @@
 //! another one than before: a replica, or one that wants to know again who asks. The next caller makes a new one, and
 //! those who wait meanwhile get it, or the same error.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -71,6 +72,8 @@ struct State {
     failed: Option<RedisError>,
     /// Counts connections.
     count: u64,
+    /// No other is made.
+    is_closed: bool,
 }
 
 #[derive(Clone)]
@@ -120,6 +123,9 @@ impl Connections {
     async fn live(&self) -> RedisResult<Live> {
         let failures = self.failures.load(Ordering::Acquire);
         let mut state = self.state.lock().await;
+        if state.is_closed {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "the store was closed").into());
+        }
         if let Some(live) = state.live.as_ref().filter(|live| !live.ended.load(Ordering::Acquire)) {
             return Ok(live.clone());
         }
@@ -159,6 +165,13 @@ impl Connections {
             .set_push_sender(heard);
         let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         Ok(Live { connection, number, ended })
+    }
+
+    /// Makes no connection any more, and gives up the one there is once what was asked is answered.
+    pub(crate) async fn close(&self) {
+        let mut state = self.state.lock().await;
+        state.is_closed = true;
+        state.live = None;
     }
 
     /// Gives up a connection, where it is still the one in use.

@@ -1,7 +1,8 @@
 //! What the server is, and what it would lose.
 
+use async_trait::async_trait;
 use redis::{Cmd, cmd};
-use underlay_core::Error;
+use underlay_core::{Error, Health};
 
 use crate::RedisStore;
 use crate::connections::Asked;
@@ -9,6 +10,8 @@ use crate::error::Effect;
 
 /// The oldest server that has what is used here.
 const VERSION_MIN: u32 = 7;
+/// What is said of a server that only copies another.
+const REPLICA: &str = "this Redis is a replica: it takes no changes";
 
 impl RedisStore {
     /// Where this server would lose what it has answered, each a sentence for an operator. Empty where it flushes each
@@ -17,10 +20,9 @@ impl RedisStore {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Denied`].
     pub async fn weaknesses(&self) -> Result<Vec<String>, Error> {
-        let role = self.info("replication", "role").await?;
         let mut weak = Vec::new();
-        if role.is_some_and(|role| role != "master") {
-            weak.push("this Redis is a replica: it takes no changes".to_owned());
+        if is_replica(&self.info("replication").await?) {
+            weak.push(REPLICA.to_owned());
         }
         let mut ask = cmd("CONFIG");
         ask.arg("GET").arg("appendonly").arg("appendfsync").arg("maxmemory").arg("maxmemory-policy");
@@ -34,12 +36,13 @@ impl RedisStore {
         Ok(weak)
     }
 
-    /// Asks whether the server is there and takes changes.
+    /// Asks whether the server is there and new enough.
     ///
     /// # Errors
     /// As the table of errors says; [`Error::Invalid`] where the server is too old.
     pub async fn check(&self) -> Result<(), Error> {
-        let version = self.info("server", "redis_version").await?.unwrap_or_default();
+        let told = self.info("server").await?;
+        let version = line_of(&told, "redis_version").unwrap_or_default();
         let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0_u32);
         if major < VERSION_MIN {
             return Err(Error::invalid(format!(
@@ -49,15 +52,11 @@ impl RedisStore {
         Ok(())
     }
 
-    /// One line of what the server tells of itself.
-    async fn info(&self, section: &str, name: &str) -> Result<Option<String>, Error> {
+    /// What the server tells of itself in one section.
+    async fn info(&self, section: &str) -> Result<String, Error> {
         let mut ask = cmd("INFO");
         ask.arg(section);
-        let asked = Asked::Command(&ask);
-        let told: String = self.ask("asking Redis about itself", Effect::Repeatable, asked).await?;
-        let value =
-            |line: &str| line.strip_prefix(name)?.strip_prefix(':').map(|value| value.trim().to_owned());
-        Ok(told.lines().find_map(value))
+        self.ask("asking Redis about itself", Effect::Repeatable, Asked::Command(&ask)).await
     }
 
     async fn told_of(&self, doing: &str, ask: &Cmd) -> Result<Vec<(String, String)>, Error> {
@@ -65,6 +64,51 @@ impl RedisStore {
             self.ask(doing, Effect::Repeatable, Asked::Command(ask)).await?;
         Ok(told.into_iter().collect())
     }
+}
+
+#[async_trait]
+impl Health for RedisStore {
+    /// A replica, a server without memory and one that loads or cannot write its disk are there, and take no changes.
+    async fn check(&self) -> Result<(), Error> {
+        Self::check(self).await?;
+        // The server refuses this one as it would refuse a change, but for the two cases below.
+        let doing = "asking whether Redis takes changes";
+        let () = self.ask(doing, Effect::Repeatable, Asked::Command(&cmd("PING"))).await?;
+        if is_replica(&self.info("replication").await?) {
+            return Err(Error::unavailable(format!(
+                "{REPLICA}; the address leads to the primary after a failover"
+            )));
+        }
+        if is_full(&self.info("memory").await?) {
+            return Err(Error::unavailable(
+                "the memory of this Redis is full, and it takes no changes; raise its `maxmemory`",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn weaknesses(&self) -> Result<Vec<String>, Error> {
+        Self::weaknesses(self).await
+    }
+}
+
+/// One line of what the server told.
+fn line_of<'a>(told: &'a str, name: &str) -> Option<&'a str> {
+    told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
+}
+
+fn is_replica(replication: &str) -> bool {
+    line_of(replication, "role").is_some_and(|role| role != "master")
+}
+
+/// Whether changes are refused for want of memory. A server that may remove values makes room instead.
+fn is_full(memory: &str) -> bool {
+    let number =
+        |name: &str| line_of(memory, name).and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+    // What replicas and the file that is written take is not counted.
+    let used = number("used_memory").saturating_sub(number("mem_not_counted_for_evict"));
+    let room = number("maxmemory");
+    room > 0 && used > room && line_of(memory, "maxmemory_policy") == Some("noeviction")
 }
 
 fn weak_settings(settings: &[(String, String)]) -> Vec<String> {
@@ -99,6 +143,19 @@ fn weak_settings(settings: &[(String, String)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_server_is_one_that_makes_no_room() {
+        let told = |used: u64, room: u64, policy: &str| {
+            is_full(&format!(
+                "# Memory\r\nused_memory:{used}\r\nmaxmemory:{room}\r\nmaxmemory_policy:{policy}\r\nmem_not_counted_for_evict:10\r\n"
+            ))
+        };
+        assert!(told(111, 100, "noeviction"));
+        assert!(
+            !told(110, 100, "noeviction") && !told(111, 0, "noeviction") && !told(111, 100, "allkeys-lru")
+        );
+    }
 
     #[test]
     fn what_would_be_lost_is_told() {

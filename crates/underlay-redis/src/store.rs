@@ -1,6 +1,5 @@
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use redis::FromRedisValue;
 use underlay_core::Error;
@@ -26,8 +25,6 @@ pub(crate) struct Inner {
     pub(crate) cached: Connections,
     pub(crate) definitions: Definitions,
     pub(crate) cache: CacheState,
-    /// Whether it was said where the server may lose something.
-    pub(crate) warned: AtomicBool,
 }
 
 impl fmt::Debug for RedisStore {
@@ -66,9 +63,20 @@ impl RedisStore {
             cached: Connections::new(client.clone(), config.cache_timeout, config.cache_timeout),
             definitions: Definitions::default(),
             cache: CacheState::default(),
-            warned: AtomicBool::new(false),
             config,
         })))
+    }
+
+    /// Gives the connections back once what was asked is answered, for every handle. Later calls are
+    /// [`Error::Unavailable`], and the cache finds nothing. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// None so far.
+    pub async fn close(&self) -> Result<(), Error> {
+        for connections in [&self.0.changes, &self.0.queries, &self.0.cached] {
+            connections.close().await;
+        }
+        Ok(())
     }
 
     /// Asks the server.

@@ -1,4 +1,5 @@
 mod entities;
+mod health;
 mod processes;
 mod schedules;
 mod stored_commands;
@@ -16,6 +17,7 @@ use underlay_core::{
 
 use crate::commands::Commands;
 use crate::entities::EntityKeeper;
+use crate::health::StoreHealth;
 use crate::metrics::{
     CommandMetrics, MeasuredScheduler, MeasuredStore, ScheduleMetrics, SchedulerMetrics, StoreMetrics,
     ViewMetrics, WorkMetrics,
@@ -32,7 +34,7 @@ use crate::work::{Announcer, Workers};
 use crate::{
     AsOf, EngineConfig, EntityStores, ExecuteError, ExecuteNamedError, Executed, OrderRequest, OrderStanding,
     PastState, QueueStanding, RebuildFrom, Registry, Request, Retried, RowAnswer, RowsAt, RunningWork,
-    Standings, ViewAnswer, ViewOrder, ViewStanding, ViewState, WorkStandings, WorkerState,
+    Standings, ViewAnswer, ViewOrder, ViewStanding, ViewState, WatchedStore, WorkStandings, WorkerState,
 };
 
 /// The ports an engine works with.
@@ -114,6 +116,8 @@ pub struct Stores {
     pub rows: RowStores,
     /// Which store has which entities. The store of the log is one of them, where it keeps entities.
     pub entities: EntityStores,
+    /// Those of them that can be asked how they are.
+    pub health: Vec<WatchedStore>,
 }
 
 impl std::fmt::Debug for Ports {
@@ -134,6 +138,7 @@ struct Inner {
     timetable: Arc<Timetable>,
     views: Arc<Views>,
     entities: Arc<EntityKeeper>,
+    store_health: StoreHealth,
     processes: Option<Arc<Processes>>,
     workers: Workers,
     pumps: Arc<Pumps>,
@@ -173,7 +178,7 @@ impl Engine {
         registry: Registry,
         config: EngineConfig,
     ) -> Result<Self, Error> {
-        let stores = Stores { rows: row_stores, entities: EntityStores::default() };
+        let stores = Stores { rows: row_stores, ..Stores::default() };
         Self::with_stores(ports, stores, registry, config)
     }
 
@@ -208,6 +213,7 @@ impl Engine {
         let views = Arc::new(Views::new(&ports, &recent_log, stores.rows, &registry, &config)?);
         let entities =
             Arc::new(EntityKeeper::new(&registry, &stores.entities, ports.store.keeps_entities())?);
+        let store_health = StoreHealth::new(stores.health, ports.clock.clone());
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &recent_log, &registry, &config)?;
         let workers = Workers::new(&ports, &registry, &commands, &views, processes.as_ref(), &config)?
@@ -222,6 +228,7 @@ impl Engine {
             timetable,
             views,
             entities,
+            store_health,
             processes,
             workers,
             pumps,

@@ -8,8 +8,10 @@ mod commands;
 mod config;
 mod engine;
 mod entities;
+mod health;
 mod known;
 mod metrics;
+mod names;
 mod options;
 mod overview;
 mod processes;
@@ -34,6 +36,7 @@ pub use engine::{Engine, Ports, RowStore, RowStores, RunningViews, Stores, WorkP
 pub use entities::{
     ByQuery, EntityStore, EntityStores, IdOf, Page, Repositories, Repository, StoredRepository, UnitOfWork,
 };
+pub use health::{RunningHealth, StorePart, WatchedStore};
 pub use metrics::{Counter, Exposition, Family, Histogram, Kind, Lags, Samples};
 pub use overview::{
     LetterChoice, LetterCount, LetterOrder, LettersSettled, ListedWork, ListedWorkPage, Overview,

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use underlay_core::Error;
 use underlay_core::adapter::{Adapter, Backend, Close, Migrations, OptionValues};
@@ -47,8 +45,7 @@ impl SqliteStore {
     /// Every port of the store, and what closes it.
     #[must_use]
     pub fn backend(&self) -> Backend {
-        let backend = Backend::of(self.clone()).with_entities(Arc::new(self.clone()));
-        Backend { clock: Some(self.0.clock.clone()), ..backend }
+        Backend { clock: Some(self.0.clock.clone()), ..Backend::of(self.clone()) }
     }
 }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -415,7 +416,14 @@ impl Service {
     /// The program: reads the command line, does what it says, and says how it ended.
     #[must_use = "return it from `fn main() -> Exit`: it is the exit code of the program"]
     pub fn main(self) -> Exit {
-        cli::main(&self, std::env::args_os())
+        self.main_with(std::env::args_os())
+    }
+
+    /// The same with other arguments than those of the process: the name of the program, then what follows it. It starts
+    /// a runtime of its own, so it is called outside of one.
+    #[must_use = "it is the exit code of the program"]
+    pub fn main_with<A: Into<OsString>>(self, arguments: impl IntoIterator<Item = A>) -> Exit {
+        cli::main(&self, arguments.into_iter().map(Into::into))
     }
 }
 

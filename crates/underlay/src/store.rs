@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use underlay_core::adapter::{Backend, OptionValues, WakeupHub};
 use underlay_core::{Archive, Error, EventStore, Retention, SystemClock};
-use underlay_runtime::{EntityStore, EntityStores, Ports, RowStore, RowStores, Stores, WorkPorts};
+use underlay_runtime::{
+    EntityStore, EntityStores, Ports, RowStore, RowStores, StorePart, Stores, WatchedStore, WorkPorts,
+};
 
 use crate::Adapters;
 
@@ -46,6 +48,9 @@ struct OtherEntities {
 
 /// What errors call the store of the log where it has entities.
 const STORE_OF_LOG: &str = "the store of the log";
+
+/// What the log of the service calls a store that has the rows in place of that of the log.
+const STORE_OF_ROWS: &str = "the store of rows";
 
 /// The log, which a store always has.
 #[derive(Clone)]
@@ -194,10 +199,27 @@ impl Store {
         stores
     }
 
+    /// The stores beside that of the log that can be asked how they are.
+    fn watched_stores(&self) -> Vec<WatchedStore> {
+        let beside_log =
+            self.backend.rows_health.iter().map(|health| (StorePart::Views, STORE_OF_ROWS, health));
+        let rows = self
+            .rows
+            .iter()
+            .filter_map(|(name, backend)| Some((StorePart::Views, name.as_str(), backend.health.as_ref()?)));
+        let entities = self.entities.iter().filter_map(|other| {
+            Some((StorePart::Entities, other.name.as_str(), other.backend.as_ref()?.health.as_ref()?))
+        });
+        let watched = beside_log.chain(rows).chain(entities);
+        watched
+            .map(|(part, name, health)| WatchedStore { part, name: name.to_owned(), health: health.clone() })
+            .collect()
+    }
+
     /// The stores of rows and of entities, for an engine.
     #[must_use]
     pub fn stores(&self) -> Stores {
-        Stores { rows: self.row_stores(), entities: self.entity_stores() }
+        Stores { rows: self.row_stores(), entities: self.entity_stores(), health: self.watched_stores() }
     }
 
     /// The stores of rows by name, for an engine.

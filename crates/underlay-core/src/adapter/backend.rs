@@ -4,8 +4,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::ports::{
-    Archive, Cache, Checkpoints, Clock, Entities, EventStore, Leases, ReadModels, Retention, Schedules,
-    Snapshots, Wakeups, WorkQueue,
+    Archive, Cache, Checkpoints, Clock, Entities, EventStore, Health, Leases, ReadModels, Retention,
+    Schedules, Snapshots, Wakeups, WorkQueue,
 };
 use crate::words::Error;
 
@@ -37,12 +37,16 @@ pub struct Backend {
     pub read_models: Option<Arc<dyn ReadModels>>,
     /// The leases that `read_models` stores batches under; none where every process folds every view.
     pub leases: Option<Arc<dyn Leases>>,
-    /// Entities.
+    /// Entities. Beside a log they are kept where the log is: commits change them.
     pub entities: Option<Arc<dyn Entities>>,
     /// Copies of what is stored elsewhere.
     pub cache: Option<Arc<dyn Cache>>,
     /// The time the store goes by; none takes the system's.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Whether what has the log can be used, or all of it where there is no log. None where it is never away.
+    pub health: Option<Arc<dyn Health>>,
+    /// Whether what has `read_models` can be used, where another has the log.
+    pub rows_health: Option<Arc<dyn Health>>,
     /// What has to be closed at the end, in this order.
     pub closing: Vec<Arc<dyn Close>>,
 }
@@ -58,8 +62,22 @@ pub trait Close: Send + Sync + 'static {
     async fn close(&self) -> Result<(), Error>;
 }
 
+/// A log that says where it ends can be used. A store of a log loses nothing that it has answered.
+struct HealthOfLog(Arc<dyn EventStore>);
+
+#[async_trait]
+impl Health for HealthOfLog {
+    async fn check(&self) -> Result<(), Error> {
+        self.0.head().await.map(drop)
+    }
+
+    async fn weaknesses(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
+}
+
 impl Backend {
-    /// A store that has every port but entities, a cache and a clock of its own, and is closed at the end.
+    /// A store that has every port but a cache and a clock of its own, and is closed at the end.
     #[must_use]
     pub fn of<S>(store: S) -> Self
     where
@@ -73,6 +91,7 @@ impl Backend {
             + Snapshots
             + ReadModels
             + Leases
+            + Entities
             + Close,
     {
         let store = Arc::new(store);
@@ -88,9 +107,11 @@ impl Backend {
             snapshots: Some(store.clone()),
             read_models: Some(store.clone()),
             leases: Some(store.clone()),
-            entities: None,
+            entities: Some(store.clone()),
             cache: None,
             clock: None,
+            health: Some(Arc::new(HealthOfLog(store.clone()))),
+            rows_health: None,
             closing: vec![store],
         }
     }
@@ -102,18 +123,12 @@ impl Backend {
         self
     }
 
-    /// Adds entities.
-    #[must_use]
-    pub fn with_entities(mut self, entities: Arc<dyn Entities>) -> Self {
-        self.entities = Some(entities);
-        self
-    }
-
     /// Takes the rows of views, with their leases, from another backend. Both are closed together.
     #[must_use]
     pub fn with_rows_of(mut self, rows: Self) -> Self {
         self.read_models = rows.read_models;
         self.leases = rows.leases;
+        self.rows_health = rows.health;
         // Rows are made of the log, so what writes them is closed first.
         let log = std::mem::replace(&mut self.closing, rows.closing);
         self.closing.extend(log);
@@ -149,6 +164,8 @@ impl fmt::Debug for Backend {
             .field("entities", &self.entities.is_some())
             .field("cache", &self.cache.is_some())
             .field("clock", &self.clock.is_some())
+            .field("health", &self.health.is_some())
+            .field("rows_health", &self.rows_health.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -167,6 +184,29 @@ mod tests {
             self.1.lock().unwrap().push(self.0);
             if self.2 { Err(Error::backend("closing", self.0)) } else { Ok(()) }
         }
+    }
+
+    #[async_trait]
+    impl Health for Told {
+        async fn check(&self) -> Result<(), Error> {
+            self.close().await
+        }
+
+        async fn weaknesses(&self) -> Result<Vec<String>, Error> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn health_goes_along_with_the_rows() {
+        let told: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let of =
+            |name| Backend { health: Some(Arc::new(Told(name, told.clone(), false))), ..Backend::default() };
+        let both = of("log").with_rows_of(of("rows"));
+        for health in [both.health, both.rows_health] {
+            health.unwrap().check().await.unwrap();
+        }
+        assert_eq!(*told.lock().unwrap(), ["log", "rows"]);
     }
 
     #[tokio::test]

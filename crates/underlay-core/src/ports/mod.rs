@@ -8,6 +8,7 @@ mod clock;
 mod entities;
 mod event_bus;
 mod event_store;
+mod health;
 mod leases;
 mod mail;
 mod read_models;
@@ -35,6 +36,7 @@ pub use event_store::{
     CommitStatus, EventStore, EventStoreExt, LogFilter, LogPage, LogScope, RecordedCommit, StreamList,
     StreamPage, Underway, check_page_limit, check_streams_limit,
 };
+pub use health::Health;
 pub use leases::{Lease, LeaseId, LeaseTerm, Leases, check_lease};
 pub use mail::{Email, Mail, MailError, Mailbox, check_mail_key};
 pub use read_models::{

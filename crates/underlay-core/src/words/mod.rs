@@ -13,6 +13,7 @@ pub mod limits;
 pub mod options;
 mod outcome;
 mod payload;
+mod plain_name;
 mod position;
 pub mod reasons;
 pub(crate) mod row_schema;
@@ -37,6 +38,7 @@ pub use event::{EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVer
 pub use json::Json;
 pub use outcome::Outcome;
 pub use payload::{Payload, Unreadable};
+pub use plain_name::check_plain_name;
 pub use position::Position;
 pub use row_schema::{RowSchema, RowsOf};
 pub use stream::{Category, StreamName};

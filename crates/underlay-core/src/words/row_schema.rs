@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::words::limits::{
     INDEXED_TEXT_BYTES_MAX, NAME_BYTES_MAX, ROW_KEY_BYTES_MAX, TEXT_BYTES_MAX, VIEW_COLUMNS_MAX,
 };
-use crate::words::{Column, Error, Value};
+use crate::words::{Column, Error, Value, check_plain_name};
 
 /// What rows are of. Only the texts of errors and the names that are taken depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,17 +62,8 @@ impl RowSchema {
     /// # Errors
     /// [`Error::Invalid`] that names the column.
     pub fn validate(&self) -> Result<(), Error> {
-        let well_formed = |name: &str| {
-            name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.len() <= NAME_BYTES_MAX
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
-        let names = std::iter::once(&self.name).chain(self.columns.iter().map(|column| &column.name));
-        if let Some(name) = names.into_iter().find(|name| !well_formed(name)) {
-            return Err(Error::invalid(format!(
-                "{name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
-            )));
-        }
+        let mut names = std::iter::once(&self.name).chain(self.columns.iter().map(|column| &column.name));
+        names.try_for_each(|name| check_plain_name(name, NAME_BYTES_MAX)).map_err(Error::invalid)?;
         if self.columns.len() > VIEW_COLUMNS_MAX {
             return Err(Error::invalid(format!(
                 "{} {} has {} columns, VIEW_COLUMNS_MAX = {VIEW_COLUMNS_MAX}",

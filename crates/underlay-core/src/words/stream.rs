@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::Error;
 use crate::words::limits::{CATEGORY_BYTES_MAX, STREAM_ID_BYTES_MAX};
+use crate::words::{Error, check_plain_name};
 
 /// The kind of a stream: 1 to [`CATEGORY_BYTES_MAX`] bytes of `a-z 0-9 _`, starting with a letter.
 /// It has no `-`, so that `category-id` splits at the first one.
@@ -32,15 +32,8 @@ impl Category {
 }
 
 fn check_category(text: &str) -> Result<(), Error> {
-    let well_formed = text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && text.len() <= CATEGORY_BYTES_MAX;
-    if well_formed {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "category {text:?} is not 1 to {CATEGORY_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
-    )))
+    let checked = check_plain_name(text, CATEGORY_BYTES_MAX);
+    checked.map_err(|wrong| Error::invalid(format!("category {wrong}")))
 }
 
 impl fmt::Display for Category {

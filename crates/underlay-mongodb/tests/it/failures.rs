@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mongodb::bson::doc;
+use underlay_core::adapter::{Adapter, OptionValues};
 use underlay_core::{
     Checkpoint, Entities, Error, EventId, Position, Query, ReadModels, RowAddress, RowChange, StoreId, Value,
     ViewBatch, ViewSchema, ViewTable,
 };
-use underlay_mongodb::{MongoConfig, MongoStore};
+use underlay_mongodb::{MongoAdapter, MongoConfig, MongoStore};
 
 use crate::place::{Place, with_place, with_private_place};
 use crate::sample::{accounts, acme, create, id, values};
@@ -33,6 +34,33 @@ fn a_server_that_is_not_there_is_unavailable_soon() {
         let failed = MongoStore::connect("mongodb://127.0.0.1:1/d", impatient()).await.unwrap_err();
         assert!(matches!(failed, Error::Unavailable { .. }), "{failed:?}");
         assert!(began.elapsed() < Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn a_store_opens_while_its_server_is_away_and_says_how_it_is() {
+    with_private_place(async |mut place| {
+        place.private().stop(false).unwrap();
+        let adapter = MongoAdapter::new(impatient());
+        let none = OptionValues::new();
+        let opened = adapter.open(&place.address(), &none).await.unwrap();
+        let (health, entities) = (opened.health.clone().unwrap(), opened.entities.clone().unwrap());
+        for failed in [health.check().await.unwrap_err(), entities.prepare(&accounts()).await.unwrap_err()] {
+            assert!(matches!(failed, Error::Unavailable { .. }), "{failed:?}");
+        }
+        let failed = adapter.open_existing(&place.address(), &none).await.map(drop).unwrap_err();
+        assert!(
+            matches!(failed, Error::Unavailable { .. }),
+            "whoever only looks has nothing to look at: {failed:?}"
+        );
+        place.private().resume().unwrap();
+        let began = Instant::now();
+        while let Err(failed) = health.check().await {
+            assert!(began.elapsed() < BACK_MAX, "{failed}");
+        }
+        assert!(health.weaknesses().await.unwrap().is_empty());
+        entities.prepare(&accounts()).await.unwrap();
+        opened.close().await.unwrap();
     });
 }
 

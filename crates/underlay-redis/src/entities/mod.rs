@@ -13,8 +13,6 @@ mod value;
 
 pub(crate) use definition::Definitions;
 
-use std::sync::atomic::Ordering;
-
 use async_trait::async_trait;
 use underlay_core::adapter::check_unit;
 use underlay_core::{
@@ -29,15 +27,9 @@ use unit::Stored;
 
 #[async_trait]
 impl Entities for RedisStore {
-    /// Says in the log, once, where the server would lose what it has answered.
     async fn prepare(&self, schema: &EntitySchema) -> Result<(), Error> {
         schema.validate()?;
         self.check().await?;
-        if !self.0.warned.swap(true, Ordering::Relaxed) {
-            for weakness in self.weaknesses().await? {
-                tracing::warn!("entities are kept in a Redis that may lose them: {weakness}");
-            }
-        }
         self.put_definition(schema).await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::cmd;
-use underlay_core::{Cache, CacheEntry, CacheExt, Entities, Error, Query};
+use underlay_core::{Cache, CacheEntry, CacheExt, Entities, Error, Health, Query};
 use underlay_redis::{RedisConfig, RedisStore};
 
 use crate::place::{Place, create, place_or_skip, prepared, rates, tenant};
@@ -23,7 +23,9 @@ async fn a_replica_takes_no_changes() {
     assert_unavailable(&refused, "replica");
     assert!(refused.to_string().contains("nothing was stored"), "{refused}");
     assert!(store.weaknesses().await.unwrap().iter().any(|weak| weak.contains("replica")));
+    assert_unavailable(&Health::check(&store).await.unwrap_err(), "replica");
     place.tell(&["replicaof", "no", "one"]);
+    Health::check(&store).await.unwrap();
     store.apply(&tenant(), vec![create("a", "EUR")]).await.unwrap();
 }
 
@@ -36,6 +38,7 @@ async fn a_server_without_memory_stores_nothing_of_a_unit() {
     let refused = store.apply(&tenant(), vec![create("b", "USD")]).await.unwrap_err();
     assert!(matches!(refused, Error::Unavailable { overloaded: true, .. }), "{refused:?}");
     assert_unavailable(&refused, "maxmemory");
+    assert_unavailable(&Health::check(&store).await.unwrap_err(), "memory of this Redis is full");
     let read = store.load(&rates(), &tenant(), &["a".to_owned(), "b".to_owned()]).await.unwrap();
     assert!(
         read[0].is_some() && read[1].is_none(),
@@ -45,6 +48,7 @@ async fn a_server_without_memory_stores_nothing_of_a_unit() {
     let delete = underlay_core::EntityChange::delete(std::sync::Arc::new(rates()), "a", None);
     store.apply(&tenant(), vec![delete]).await.unwrap();
     place.tell(&["config", "set", "maxmemory", "0"]);
+    Health::check(&store).await.unwrap();
     store.apply(&tenant(), vec![create("b", "USD")]).await.unwrap();
 }
 
@@ -179,4 +183,28 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
     store.set(&tenant(), CacheEntry::new("a", "b", Duration::from_secs(60))).await.unwrap();
     place.tell(&["script", "flush"]);
     assert!(store.exists(&tenant(), "a").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_closed_store_gives_its_connections_back() {
+    let place = place_or_skip!(Place::start(&[]));
+    let store = prepared(&place).await;
+    store.get(&tenant(), "key").await.unwrap();
+    let clients = || place.tell(&["client", "list"]).lines().filter(|line| line.contains("id=")).count();
+    assert!(clients() > 1, "beside the one that asks");
+    for _ in 0..2 {
+        store.close().await.unwrap();
+    }
+    let refused = store.load(&rates(), &tenant(), &["a".to_owned()]).await.unwrap_err();
+    assert_unavailable(&refused, "the store was closed");
+    assert_unavailable(&Health::check(&store).await.unwrap_err(), "the store was closed");
+    assert_eq!(store.get(&tenant(), "key").await.unwrap(), None, "the cache is gone on without");
+    // They end as soon as the server hears of it.
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while clients() > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
 }

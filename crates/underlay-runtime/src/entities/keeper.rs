@@ -6,6 +6,7 @@ use underlay_core::{Entity, EntityChange, Error, Persistent, StoredEntity};
 
 use super::{EntityStore, EntityStores};
 use crate::Registry;
+use crate::names::{listed, not_found};
 use crate::registry::EntityEntry;
 
 /// Every kind of entity with the store that has it.
@@ -54,8 +55,7 @@ impl EntityKeeper {
     ) -> Result<Self, Error> {
         let entries = registry.entity_entries();
         if let Some(unknown) = stores.named().find(|name| !entries.contains_key(name)) {
-            let known: Vec<&str> = entries.keys().copied().collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let known = listed(entries.keys().copied());
             return Err(Error::invalid(format!(
                 "a store is named for the entity {unknown}, which this service does not have (there are: {known})"
             )));
@@ -76,11 +76,7 @@ impl EntityKeeper {
 
     /// The kind of a name.
     pub(super) fn find(&self, name: &str) -> Result<&Arc<Kind>, Error> {
-        self.kinds.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.kinds.keys().copied().collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Error::NotFound(format!("entity {name:?} (there are: {known})"))
-        })
+        self.kinds.get(name).ok_or_else(|| not_found("entity", name, self.kinds.keys().copied()))
     }
 
     /// The kind that a type is kept as.

@@ -33,6 +33,7 @@ pub use listing::{
     WaitedTimer,
 };
 
+use crate::names::not_found;
 use crate::stops::Stops;
 use crate::subscription::{DurableSubscriptions, FollowerKind, RecentLog, start_of};
 use crate::work::{NotDone, Receiver};
@@ -158,10 +159,7 @@ impl Processes {
     }
 
     pub(crate) fn find_entry(&self, process: &str) -> Result<&Arc<dyn ProcessEntry>, Error> {
-        self.entries.get(process).ok_or_else(|| {
-            let known: Vec<&str> = self.entries.keys().copied().collect();
-            Error::NotFound(format!("process {process:?} (there are: {})", known.join(", ")))
-        })
+        self.entries.get(process).ok_or_else(|| not_found("process", process, self.entries.keys().copied()))
     }
 
     /// Reads an instance by the last event of its stream, and keeps it.

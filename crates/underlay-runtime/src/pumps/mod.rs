@@ -37,6 +37,7 @@ use underlay_core::{
 
 pub use feed::Subscribed;
 
+use crate::names::not_found;
 use crate::stops::Stops;
 use crate::subscription::{DurableSubscriptions, FollowerKind, RecentLog, checkpoint_at, start_of};
 use crate::{EngineConfig, FollowerStanding, FollowerState, Ports, Registry};
@@ -174,11 +175,7 @@ impl Pumps {
     fn find_pump(&self, pump: &str) -> Result<(Pump, &Arc<DurableSubscriptions>), Error> {
         let found = self.sinks.get_key_value(pump).zip(self.subscriptions.as_ref());
         let found = found.map(|((name, sink), subscriptions)| (self.pump(name, sink), subscriptions));
-        found.ok_or_else(|| {
-            let known: Vec<&str> = self.sinks.keys().copied().collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Error::NotFound(format!("pump {pump:?} (there are: {known})"))
-        })
+        found.ok_or_else(|| not_found("pump", pump, self.sinks.keys().copied()))
     }
 }
 

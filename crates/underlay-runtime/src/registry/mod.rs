@@ -14,13 +14,14 @@ use underlay_core::{
     Aggregate, Asked, BusSubscription, CANCELLED, CONFLICT, Command, CommandDescriptor, CommandError,
     DecodeError, Draw, Entity as _, EntitySchema, Error, Event, EventDescriptor, GIVEN_UP, Handler, Json,
     Operation, Persistent, Process, RecordedEvent, Sink, SnapshotState, StreamName, Subscriber, View,
-    ViewSchema, decode_body,
+    ViewSchema, check_plain_name, decode_body,
 };
 
 pub use self::decisions::DecisionInfo;
 pub(crate) use self::drawers::{Drawers, Drawn};
 pub(crate) use self::entities::EntityEntry;
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
+use crate::names::{listed, not_found};
 use crate::processes::{CATEGORY_PREFIX, InstancesView, ProcessEntry, ProcessOf};
 use crate::views::{FoldedView, ViewFolder};
 use crate::work::{HandlerEntry, Handling, check_handler};
@@ -282,8 +283,7 @@ impl Registry {
         match self.views.iter().find_map(missing) {
             None => Ok(()),
             Some((view, store)) => {
-                let known: Vec<&str> = stores.keys().map(String::as_str).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let known = listed(stores.keys().map(String::as_str));
                 Err(Error::invalid(format!(
                     "view {view} keeps its rows in the store {store:?}, which this service was not given \
                      (there are: {known})"
@@ -443,16 +443,9 @@ impl Registry {
         if let Some(clash) = self.clashes.first() {
             return Err(Error::invalid(clash.clone()));
         }
-        let well_formed = |name: &&str| {
-            name.starts_with(|c: char| c.is_ascii_lowercase())
-                && name.len() <= NAME_BYTES_MAX
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
-        if let Some(name) = self.processes.keys().find(|name| !well_formed(name)) {
-            return Err(Error::invalid(format!(
-                "process {name:?} is not 1 to {NAME_BYTES_MAX} characters of a-z, 0-9 and '_', starting with a letter"
-            )));
-        }
+        let mut processes = self.processes.keys();
+        let checked = processes.try_for_each(|name| check_plain_name(name, NAME_BYTES_MAX));
+        checked.map_err(|wrong| Error::invalid(format!("process {wrong}")))?;
         if let Some(category) = self.aggregates.keys().find(|category| self.process_of(category).is_some()) {
             return Err(Error::invalid(format!(
                 "an aggregate has the category {category}, in which the process of that name keeps its instances"
@@ -506,12 +499,6 @@ impl Registry {
     pub(crate) fn folders(&self) -> impl Iterator<Item = &Arc<dyn ViewFolder>> {
         self.views.values()
     }
-}
-
-fn not_found(what: &str, name: &str, known: impl Iterator<Item = &'static str>) -> Error {
-    let known: Vec<&str> = known.collect();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    Error::NotFound(format!("{what} {name:?} (there are: {known})"))
 }
 
 struct Entry<T>(std::marker::PhantomData<fn() -> T>);

@@ -15,7 +15,6 @@
 //! What happens when something fails: it is served again after a pause. Commits go on meanwhile, and work waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,12 +22,8 @@ use underlay_core::{Clock, Error, JobRunner, Scheduler, Timestamp};
 
 use super::standing::{Told, until};
 use super::worker::stopped;
+use crate::health;
 use crate::subscription::Backoff;
-
-/// How often a scheduler is asked whether it can be reached.
-const CHECK_EVERY: Duration = Duration::from_secs(10);
-/// How long its answer is waited for.
-const CHECK_MAX: Duration = Duration::from_secs(5);
 
 /// What the worker has of the serving beside it. A clone is the same.
 #[derive(Clone)]
@@ -154,36 +149,29 @@ impl Serving {
 
     /// Asks now and then whether the scheduler can be reached.
     async fn check(self) {
-        let mut stop = self.beside.0.stop.subscribe();
-        loop {
-            let checked = tokio::select! {
-                biased;
-                () = stopped(&mut stop) => return,
-                checked = self.scheduler.check() => checked,
-                () = self.clock.sleep(CHECK_MAX) => {
-                    Err(Error::unavailable(format!("it did not answer within {CHECK_MAX:?}")))
+        let stop = self.beside.0.stop.subscribe();
+        let ask = || {
+            let scheduler = self.scheduler.clone();
+            async move { scheduler.check().await }
+        };
+        health::watch(&*self.clock, stop, ask, |asked| self.tell_of_scheduler(asked)).await;
+    }
+
+    fn tell_of_scheduler(&self, asked: Result<(), Error>) {
+        let scheduler = self.scheduler.identity();
+        self.told.tell_scheduler(|state| {
+            let error = asked.err().map(|error| error.to_string());
+            match (&state.error, &error) {
+                (None, Some(error)) => {
+                    tracing::warn!(scheduler, error, "the scheduler cannot be used: work waits")
                 }
-            };
-            let scheduler = self.scheduler.identity();
-            self.told.tell_scheduler(|state| {
-                let error = checked.err().map(|error| error.to_string());
-                match (&state.error, &error) {
-                    (None, Some(error)) => {
-                        tracing::warn!(scheduler, error, "the scheduler cannot be used: work waits")
-                    }
-                    (Some(_), None) => {
-                        tracing::warn!(scheduler, "the scheduler can be used again: work goes on")
-                    }
-                    _ => {}
+                (Some(_), None) => {
+                    tracing::warn!(scheduler, "the scheduler can be used again: work goes on")
                 }
-                state.is_reachable = error.is_none();
-                state.error = error;
-            });
-            tokio::select! {
-                biased;
-                () = stopped(&mut stop) => return,
-                () = self.clock.sleep(CHECK_EVERY) => {}
+                _ => {}
             }
-        }
+            state.is_reachable = error.is_none();
+            state.error = error;
+        });
     }
 }

@@ -7,10 +7,11 @@
 //!                 └──────────┴── down: 503 ──────┘
 //! ```
 //!
-//! Readiness looks at each part by itself, with a time limit of its own, and all at once. Only what keeps every request
-//! from being served is `down`, which is the store. Whatever else has stopped degrades the service, and does not take it
-//! out: one event of one tenant would otherwise take every process out at once. Where several words hold, the one that
-//! comes first here is told: `stopping`, `down`, `starting`, `degraded`, `ready`.
+//! Readiness looks at each part by itself, with a time limit of its own, and all at once. Stores beside that of the log
+//! are asked in the background, and what they said last is told. Only what keeps every request from being served is
+//! `down`, which is the store of the log. Whatever else has stopped degrades the service, and does not take it out: one
+//! event of one tenant would otherwise take every process out at once. Where several words hold, the one that comes first
+//! here is told: `stopping`, `down`, `starting`, `degraded`, `ready`.
 //!
 //! A service that begins answers nothing but its health: what is committed before its subscribers are there would be
 //! lost to them.
@@ -29,7 +30,8 @@ use serde::Serialize;
 use underlay_core::reasons::{OLDER_COPY, READS_ONLY};
 use underlay_core::{Error, Position, Timestamp, WaitsFor};
 use underlay_runtime::{
-    FollowerStanding, FollowerStatus, Overview, QueueStanding, SchedulerState, Standings, ViewStanding,
+    FollowerStanding, FollowerStatus, Overview, QueueStanding, SchedulerState, Standings, StorePart,
+    ViewStanding,
 };
 
 use super::stopping::Stopping;
@@ -121,7 +123,8 @@ pub(crate) enum Health {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ReadyBody {
-    /// `ready`, or `degraded` where views, processes, pumps or subscribers have stopped or a part has a trouble.
+    /// `ready`, or `degraded` where views, processes, pumps or subscribers have stopped, a store beside that of the log
+    /// cannot be used, or a part has a trouble.
     pub(crate) status: Health,
     /// The same of each part.
     pub(crate) parts: BTreeMap<&'static str, Health>,
@@ -195,10 +198,14 @@ pub(crate) struct Looked {
 /// Where nothing can be read of the store of the log.
 pub(crate) async fn look(app: &App) -> Result<Looked, Problem> {
     let engine = app.engine();
-    let (views, work) = tokio::join!(
-        in_time(app, STORE_WAIT_MAX, engine.view_standings()),
-        in_time(app, STORE_WAIT_MAX, engine.overview()),
-    );
+    let views = async {
+        // Whoever knows already that rows cannot be read waits for nobody.
+        if engine.store_parts().get(&StorePart::Views) == Some(&false) {
+            return Err(Asked::Away);
+        }
+        in_time(app, STORE_WAIT_MAX, engine.view_standings()).await
+    };
+    let (views, work) = tokio::join!(views, in_time(app, STORE_WAIT_MAX, engine.overview()),);
     if views.is_err() || work.is_err() {
         // Rows may be in another store than the log, without which nothing is served.
         let is_silent = matches!((&views, &work), (Err(Asked::Silent), _) | (_, Err(Asked::Silent)));
@@ -235,11 +242,13 @@ async fn in_time<T>(
 enum Asked {
     Failed(Error),
     Silent,
+    /// It was not asked: it is known that it cannot say so.
+    Away,
 }
 
 fn of_store(asked: Asked) -> Problem {
     let error = match asked {
-        Asked::Silent => return store_down("the store does not answer"),
+        Asked::Silent | Asked::Away => return store_down("the store does not answer"),
         Asked::Failed(error) => error,
     };
     tracing::error!(error = &error as &dyn std::error::Error, "the store cannot be read");
@@ -274,6 +283,8 @@ fn known<T>(part: &'static str, said: Result<T, Asked>) -> Option<T> {
         Err(Asked::Silent) => {
             tracing::error!(part, "a part does not say how it is within {STORE_WAIT_MAX:?}")
         }
+        // Whoever found that out has said so.
+        Err(Asked::Away) => {}
     }
     None
 }
@@ -284,7 +295,8 @@ pub(crate) fn parts_ready(app: &App, looked: Option<&Looked>) -> BTreeMap<&'stat
     parts.insert("store", looked.is_some());
     if let Some(looked) = looked {
         let goes_on = |view: &ViewStanding| !view.status.is_stopped();
-        parts.insert("views", looked.views.as_ref().is_some_and(|known| known.views.iter().all(goes_on)));
+        let all_go_on = looked.views.as_ref().is_some_and(|known| known.views.iter().all(goes_on));
+        *parts.entry(StorePart::Views.name()).or_insert(true) &= all_go_on;
         parts.insert("work", looked.work.as_ref().is_some_and(goes_on_working));
     }
     parts
@@ -299,10 +311,27 @@ fn goes_on_working(work: &Overview) -> bool {
 /// What is wrong with the parts that are not in the store, by their names.
 fn troubles(app: &App) -> impl Iterator<Item = (&'static str, Option<String>)> {
     let credentials = ("credentials", app.config().credentials.trouble());
+    let stores = app.engine().store_parts().into_iter();
+    let stores = stores.map(|(part, is_up)| (part.name(), (!is_up).then(|| store_trouble(part))));
     let others = app.config().parts.0.iter().map(|part| (part.name(), part.trouble()));
     let scheduler = app.engine().worker_state().and_then(|worker| worker.scheduler);
     let scheduler = scheduler.map(|state| (SCHEDULER, scheduler_trouble(&state)));
-    [credentials].into_iter().chain(scheduler).chain(others)
+    [credentials].into_iter().chain(stores).chain(scheduler).chain(others)
+}
+
+/// Everybody may read it, so the log alone says which store it is, and why.
+fn store_trouble(part: StorePart) -> String {
+    let follows = match part {
+        StorePart::Views => {
+            "a store of rows cannot be used, so its views are neither read nor brought up to date; commands are accepted \
+             and stored"
+        }
+        StorePart::Entities => {
+            "a store of entities cannot be used, so those in it are neither read nor changed; all else is served"
+        }
+        StorePart::Cache => "the cache cannot be used; everything is served without it, and more slowly",
+    };
+    format!("{follows}. The log of the service says why")
 }
 
 /// Everybody may read it, so the log alone says why.

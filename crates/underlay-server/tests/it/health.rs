@@ -1,8 +1,12 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::json;
 use underlay_core::reasons::READS_ONLY;
-use underlay_core::{Checkpoint, Column, ColumnType, Error, EventStore, ReadModels, ViewSchema};
+use underlay_core::{Checkpoint, Column, ColumnType, Error, EventStore, Health, ReadModels, ViewSchema};
+use underlay_runtime::{StorePart, WatchedStore};
 
 use crate::place::Place;
 
@@ -70,4 +74,78 @@ async fn a_view_that_stopped_degrades_the_service_and_does_not_take_it_away() {
     );
     let answer = place.get("/v1/views/balances").await;
     answer.problem(500, "problem:view-changed");
+}
+
+/// A server that is there or away.
+#[derive(Default)]
+struct Server(AtomicBool);
+
+#[async_trait]
+impl Health for Server {
+    async fn check(&self) -> Result<(), Error> {
+        match self.0.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::unavailable("no route to 10.0.0.7")),
+        }
+    }
+
+    async fn weaknesses(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_degrades_its_part_alone() {
+    let servers: [(StorePart, Arc<Server>); 3] =
+        [StorePart::Entities, StorePart::Views, StorePart::Cache].map(|part| (part, Arc::default()));
+    let watched = servers.clone().map(|(part, health)| WatchedStore {
+        part,
+        name: "redis://10.0.0.7".to_owned(),
+        health,
+    });
+    let place = Place::watching(watched.into());
+    let parts = async || {
+        let ready = place.get("/readyz").await.ok();
+        (ready["parts"].clone(), ready)
+    };
+    let (before, _) = parts().await;
+    assert_eq!(before.get("entities"), None, "nobody was asked yet");
+    let running = place.engine.start_health();
+    let until = async |parts_known: &dyn Fn() -> bool| {
+        while !parts_known() {
+            place.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    until(&|| place.engine.store_parts().len() == 3).await;
+    assert_eq!(place.get("/readyz").await.ok()["status"], "ready");
+    for (part, server) in &servers {
+        let name = part.name();
+        server.0.store(true, Ordering::Relaxed);
+        until(&|| !place.engine.store_parts()[part]).await;
+        let (parts, ready) = parts().await;
+        assert_eq!((&ready["status"], &parts["store"]), (&json!("degraded"), &json!("ready")));
+        let degraded: Vec<&String> = parts
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, is)| *is == "degraded")
+            .map(|(part, _)| part)
+            .collect();
+        assert_eq!(degraded, [name]);
+        assert!(ready["troubles"][name].as_str().unwrap().contains("cannot be used"), "{ready}");
+        assert!(!ready.to_string().contains("10.0.0.7"), "{ready}");
+        let metrics = place.get("/metrics").await;
+        assert!(
+            metrics.text().contains(&format!("underlay_part_ready{{part=\"{name}\"}} 0")),
+            "{}",
+            metrics.text()
+        );
+        server.0.store(false, Ordering::Relaxed);
+        until(&|| place.engine.store_parts()[part]).await;
+        assert_eq!(place.get("/readyz").await.ok()["status"], "ready");
+        // The text of the metrics is told again for a second.
+        place.clock.advance(Duration::from_secs(2));
+    }
+    running.stop().await;
 }

@@ -25,7 +25,8 @@ use underlay_core::{
     SchemaVersion, StreamName, TenantId, Timestamp,
 };
 use underlay_runtime::{
-    Engine, EngineConfig, EntityStore, EntityStores, Ports, Registry, RunningViews, Stores, Traces, WorkPorts,
+    Engine, EngineConfig, EntityStore, EntityStores, Ports, Registry, RunningViews, Stores, Traces,
+    WatchedStore, WorkPorts,
 };
 use underlay_server::{Credentials, Denied, LogReaders, Principal, ServerConfig, bearer};
 use underlay_testkit::Over;
@@ -157,19 +158,25 @@ impl Place {
     }
 
     pub fn of(registry: Registry, configure: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
-        Self::of_engine(registry, EngineConfig::default(), configure)
+        Self::of_engine(registry, EngineConfig::default(), Vec::new(), configure)
     }
 
     /// A service whose traces are recorded.
     pub fn recording(spans: &MemorySpans) -> Self {
         let traces = Traces::recorded_by(Arc::new(spans.clone()));
         let engine = EngineConfig { traces, ..EngineConfig::default() };
-        Self::of_engine(registry(), engine, |config| config)
+        Self::of_engine(registry(), engine, Vec::new(), |config| config)
+    }
+
+    /// A service with stores that are asked how they are.
+    pub fn watching(health: Vec<WatchedStore>) -> Self {
+        Self::of_engine(registry(), EngineConfig::default(), health, |config| config)
     }
 
     fn of_engine(
         registry: Registry,
         engine: EngineConfig,
+        health: Vec<WatchedStore>,
         configure: impl FnOnce(ServerConfig) -> ServerConfig,
     ) -> Self {
         let store = Over(FailingStore::default());
@@ -193,7 +200,7 @@ impl Place {
             clock: clock.clone(),
         };
         let entities = EntityStore::new("memory:", Arc::new(MemoryEntities::default()));
-        let stores = Stores { entities: EntityStores::new(entities), ..Stores::default() };
+        let stores = Stores { entities: EntityStores::new(entities), health, ..Stores::default() };
         let engine = Engine::with_stores(ports, stores, registry, engine).unwrap();
         let config = configure(ServerConfig::new("Bank").open_to(tenant("acme")));
         let contract = Some(Contract::of(engine.registry(), &config));

@@ -1,4 +1,5 @@
-//! What a process does beside answering: it prepares the tables of entities, keeps views, does work, and runs pumps and subscribers.
+//! What a process does beside answering: it prepares the tables of entities, keeps views, does work, runs pumps and
+//! subscribers, and asks the stores beside that of the log how they are.
 //!
 //! ```text
 //!                      requests   subscribers   views   work   pumps
@@ -21,7 +22,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use underlay_core::Error;
-use underlay_runtime::{Engine, RunningPumps, RunningSubscribers, RunningViews, RunningWork};
+use underlay_runtime::{Engine, RunningHealth, RunningPumps, RunningSubscribers, RunningViews, RunningWork};
 
 use super::App;
 use crate::ExitError;
@@ -32,6 +33,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What runs in this process.
 pub(super) struct Duties {
+    health: RunningHealth,
     subscribers: RunningSubscribers,
     shared: Option<Shared>,
 }
@@ -46,6 +48,7 @@ struct Shared {
 impl Duties {
     /// Begins what a process does that does everything, or what one does that only answers.
     pub(super) async fn begin(engine: &Engine, is_shared: bool) -> Result<Self, ExitError> {
+        let health = engine.start_health();
         prepare_entities(engine).await?;
         let subscribers = engine.start_subscribers().await?;
         let shared = is_shared.then(|| Shared {
@@ -53,11 +56,12 @@ impl Duties {
             work: engine.start_work(),
             pumps: engine.start_pumps(),
         });
-        Ok(Self { subscribers, shared })
+        Ok(Self { health, subscribers, shared })
     }
 
     /// Ends in good order, within the bound of the work.
     pub(super) async fn end(self, engine: &Engine) {
+        self.health.stop().await;
         self.subscribers.stop().await;
         let Some(Shared { views, work, pumps }) = self.shared else { return };
         let within = engine.config().work_drain + GRACE;

@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use underlay_core::adapter::{OptionValues, without_password};
+use underlay_core::adapter::without_password;
 use underlay_core::options::OptionKind;
 use underlay_core::{Clock, Error, SystemClock, TenantId};
 use underlay_runtime::Engine;
@@ -285,9 +285,16 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
             opened.map_err(|error| missing(error, service, database))?
         }
     };
+    if opened.store.is_none() {
+        return Err(ExitError::invalid(format!(
+            "{shown} keeps no log, and `--database` names the store of the log; entities may be kept there, by `store` in \
+             the section [entities]"
+        )));
+    }
     let mut store = Store::of(opened)?;
     for (name, address) in &service.rows {
-        store = store.with_rows(name, adapters.open(address, &OptionValues::new()).await?)?;
+        let opened = adapters.open(address, &config.options_of(adapters, address)).await;
+        store = store.with_rows(name, opened.map_err(|error| of_rows(name, error))?)?;
     }
     // What has nothing to do with entities works also where their stores are away.
     let needs_entities = match name {
@@ -352,6 +359,14 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     telemetry.end().await;
     done?;
     Ok(closed?)
+}
+
+/// Says of which store of rows it is that an address or an option is wrong.
+fn of_rows(name: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid(wrong) => Error::invalid(format!("the store {name:?} of rows: {wrong}")),
+        error => error,
+    }
 }
 
 /// Says of a store that is not there what makes it, and which ones lie beside it.

@@ -1,7 +1,7 @@
 //! Stores of other people: a kind of one's own, and a service whose log and rows are kept in two places.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use underlay::adapter::{Adapter, Backend, Close, Migrations, OptionValues};
@@ -14,8 +14,10 @@ use underlay::{
 
 /// A store of documents: it keeps rows and has no log.
 #[derive(Clone, Default)]
-struct Documents {
+pub(crate) struct Documents {
     config: DocumentsConfig,
+    /// What it was opened with.
+    pub(crate) opened: Arc<Mutex<Vec<OptionValues>>>,
     closed: Arc<AtomicUsize>,
 }
 
@@ -64,6 +66,7 @@ impl Adapter for Documents {
     }
     async fn open(&self, _: &str, options: &OptionValues) -> Result<Backend, Error> {
         set_all(&mut self.config.clone(), options)?;
+        self.opened.lock().unwrap().push(options.clone());
         let rows = Backend { read_models: Some(Arc::new(MemoryReadModels::default())), ..Backend::default() };
         Ok(rows.closed_by(Closing(self.closed.clone())))
     }
@@ -76,22 +79,22 @@ impl Adapter for Documents {
 }
 
 #[underlay::event]
-enum Change {
+pub(crate) enum Change {
     #[event(name = "moved", version = 1)]
     Moved { cents: i64 },
 }
 
 #[underlay::command]
-enum Order {
+pub(crate) enum Order {
     #[command(name = "move")]
     Move { cents: i64 },
 }
 
 #[underlay::refusal(code = "never", message = "it is never refused")]
-struct Never;
+pub(crate) struct Never;
 
 #[derive(Clone, Default)]
-struct Account;
+pub(crate) struct Account;
 
 impl Aggregate for Account {
     const CATEGORY: &'static str = "account";
@@ -106,11 +109,11 @@ impl Aggregate for Account {
 }
 
 #[underlay::row]
-struct Balance {
+pub(crate) struct Balance {
     cents: i64,
 }
 
-struct Balances;
+pub(crate) struct Balances;
 
 impl View for Balances {
     const NAME: &'static str = "balances";
@@ -166,7 +169,7 @@ async fn a_log_and_rows_may_be_kept_in_two_places() {
 }
 
 /// The same rows, in a store of their own.
-struct ArchivedBalances;
+pub(crate) struct ArchivedBalances;
 
 impl View for ArchivedBalances {
     const NAME: &'static str = "archived_balances";

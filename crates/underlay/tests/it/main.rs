@@ -10,6 +10,7 @@ mod first_service;
 mod held_lines;
 mod killers;
 mod mending;
+mod modules;
 mod postgres;
 mod scheduler;
 mod view_feed;

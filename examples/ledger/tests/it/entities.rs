@@ -1,33 +1,24 @@
-//! What the ledger keeps as it is: rates, profiles and templates, on each store there is.
+//! What the ledger keeps as it is: rates, profiles and templates, and what says where.
 
-use ledger::member::{Member, MemberCommand, MemberRefusal, Profile, join};
 use ledger::money::{Commodity, Money};
-use ledger::rate::{Pair, Rate, RateRow, worth};
+use ledger::rate::{Pair, Rate};
 use ledger::statement_template::StatementTemplate;
 use serde_json::{Value, json};
-use underlay::domain::Direction;
-use underlay::{
-    Decimal, EntityId, EntityVersion, Error, EventStore, ExecuteError, Query, Repository, Request, Store,
-    StreamName, TenantId,
-};
+use underlay::{Decimal, EntityId, EntityVersion};
 
-use crate::http::Client;
+use crate::entity_stores::entities_over_http;
 use crate::program::{Ledger, text};
 
-fn of(text: &str) -> Commodity {
+pub(crate) fn of(text: &str) -> Commodity {
     Commodity::new(text).unwrap()
 }
 
-fn pair(base: &str, quote: &str) -> Pair {
+pub(crate) fn pair(base: &str, quote: &str) -> Pair {
     Pair { base: of(base), quote: of(quote) }
 }
 
-fn rate(base: &str, quote: &str, value: &str) -> Rate {
+pub(crate) fn rate(base: &str, quote: &str, value: &str) -> Rate {
     Rate::new(of(base), of(quote), value.parse().unwrap())
-}
-
-fn request(tenant: &str) -> Request {
-    Request::new(TenantId::new(tenant).unwrap())
 }
 
 #[test]
@@ -63,157 +54,6 @@ fn what_a_template_is_filled_with_is_not_filled_again() {
     assert_eq!(template.fill("{balances}", &balances), "{balances} has\n1.50 EUR\n2 EUR\nin {balances}");
 }
 
-/// On a store that keeps entities beside its log.
-pub(crate) async fn entities_are_kept_found_and_changed_with_events(address: &str) {
-    let store = Store::open(address).await.unwrap();
-    let engine = ledger::service().open(&store).unwrap();
-    let (acme, zeta) = (request("acme"), request("zeta"));
-    let rates: Repository<Rate> = engine.repository(&acme).unwrap();
-    let to_usd = rates.create(rate("EUR", "USD", "1.08")).await.unwrap();
-    for (base, value) in [("CHF", "1.13"), ("GBP", "1.27")] {
-        rates.create(rate(base, "USD", value)).await.unwrap();
-    }
-    assert_eq!(rates.get(pair("EUR", "USD")).await.unwrap(), to_usd);
-    let twice = rates.create(rate("EUR", "USD", "2")).await.unwrap_err();
-    assert_eq!(twice.to_string(), "conflict on rate EUR@USD: expected none, found version 1");
-    let money =
-        |amount: &str, of_what: &str| Money { amount: amount.parse().unwrap(), commodity: of(of_what) };
-    let purse = [money("10", "EUR"), money("3", "USD"), money("100", "GBP")];
-    assert_eq!(worth(&rates, &purse, &of("USD")).await.unwrap(), Some("140.80".parse().unwrap()));
-    assert_eq!(worth(&rates, &purse, &of("JPY")).await.unwrap(), None);
-    let dear = RateRow::VALUE.gt(Decimal::new(11, 1)).and(RateRow::SOURCE.is_null());
-    assert_eq!(rates.count(dear).await.unwrap(), 2);
-    let cheapest = Query::default().sort(RateRow::VALUE.name(), Direction::Ascending).limit(2);
-    let page = rates.paginate(&cheapest, None).await.unwrap();
-    let names = |found: &[Rate]| found.iter().map(|rate| rate.pair.to_key()).collect::<Vec<_>>();
-    assert_eq!(names(&page.items), ["EUR@USD", "CHF@USD"]);
-    let next = rates.paginate(&cheapest, page.next.as_deref()).await.unwrap();
-    assert_eq!((names(&next.items), next.next), (vec!["GBP@USD".to_owned()], None));
-    // Another tenant has rates of its own.
-    let theirs: Repository<Rate> = engine.repository(&zeta).unwrap();
-    assert!(theirs.list(None).await.unwrap().items.is_empty());
-
-    // A profile and the event of its member are stored together, or neither is.
-    let member = |name: &str| name.parse::<ledger::member::MemberId>().unwrap();
-    let profiles: Repository<Profile> = engine.repository(&acme).unwrap();
-    let versions = || async {
-        let streams = ["member-ann", "member-bob"].map(|name| StreamName::parse(name).unwrap());
-        let versions = engine.store().versions(&acme.tenant, &streams).await.unwrap();
-        versions.iter().map(|version| version.0).collect::<Vec<_>>()
-    };
-    let ann = Profile::new(member("ann"), "Ann");
-    join(&engine, &acme, ann.clone(), "ann@example.com").await.unwrap();
-    let refused = join(&engine, &acme, Profile::new(member("bob"), "Bob"), "no address").await.unwrap_err();
-    assert!(matches!(refused, ExecuteError::Refused(MemberRefusal::NoAddress { .. })), "{refused}");
-    let taken =
-        join(&engine, &acme, Profile::new(member("bob"), "Ann"), "bob@example.com").await.unwrap_err();
-    assert!(
-        matches!(&taken, ExecuteError::Failed(Error::RuleViolation(rule)) if rule.contains("nickname")),
-        "{taken}"
-    );
-    assert_eq!(versions().await, [1, 0]);
-    assert!(!profiles.exists(member("bob")).await.unwrap());
-    join(&engine, &zeta, Profile::new(member("bob"), "Ann"), "bob@example.com").await.unwrap();
-
-    // A conflict of the profile keeps the event away, and a repeat changes nothing.
-    let seen = profiles.get(member("ann")).await.unwrap();
-    let german = profiles.update(Profile { language: "de".to_owned(), ..seen.clone() }).await.unwrap();
-    let command = || MemberCommand::SendLink { email: None };
-    let keyed = acme.clone().with_key("again");
-    let mut unit = engine.unit_of_work(&keyed);
-    unit.save(Profile { about: Some("old".to_owned()), ..seen }).unwrap();
-    let conflict = unit.commit_with::<Member>(&member("ann"), command()).await.unwrap_err();
-    assert_eq!(conflict.to_string(), "conflict on profile ann: expected version 1, found 2");
-    assert_eq!(versions().await, [1, 0]);
-    for (repeated, version) in [(false, 3), (true, 3)] {
-        let mut unit = engine.unit_of_work(&keyed);
-        let profile = unit.get::<Profile>(member("ann")).await.unwrap();
-        unit.save(Profile { about: Some(format!("version {version}, {repeated}")), ..profile }).unwrap();
-        let executed = unit.commit_with::<Member>(&member("ann"), command()).await.unwrap();
-        assert_eq!(executed.repeated, repeated);
-        let stored = profiles.get(member("ann")).await.unwrap();
-        assert_eq!((stored.version, stored.language), (EntityVersion(version), german.language.clone()));
-        assert_eq!(stored.about.as_deref(), Some("version 3, false"));
-    }
-    assert_eq!(versions().await, [2, 0]);
-    drop(engine);
-    store.close().await.unwrap();
-}
-
-/// Over HTTP, with a restart in between where the store outlives the process.
-pub(crate) fn entities_over_http(ledger: &Ledger, arguments: &[&str], outlives: bool) {
-    let (serving, address) = ledger.serve_with(arguments);
-    let client = Client::new(address);
-    let to_usd = |value: &str| json!({ "id": "EUR@USD", "base": "EUR", "quote": "USD", "value": value });
-    let (status, created) = client.post("entities/rate", &[], &to_usd("1.08"));
-    assert_eq!(status, 201, "{created}");
-    assert_eq!(
-        (&created["version"], &created["value"], &created["source"]),
-        (&json!(1), &json!("1.08"), &Value::Null)
-    );
-    assert_eq!(client.post("entities/rate", &[], &to_usd("2")).0, 409);
-    // What is no rate is refused, though its columns would take it.
-    for (wrong, told) in [
-        (to_usd("0"), "not more than zero"),
-        (json!({ "id": "EUR@CHF", "base": "EUR", "quote": "USD", "value": "1" }), "BASE@QUOTE"),
-    ] {
-        let (status, refused) = client.post("entities/rate", &[], &wrong);
-        assert!(status == 400 && refused["detail"].as_str().unwrap().contains(told), "{status}: {refused}");
-    }
-    let change = json!({ "base": "EUR", "quote": "USD", "value": "1.09" });
-    assert_eq!(client.put("entities/rate/EUR@USD", &[], &change).0, 428);
-    assert_eq!(client.put("entities/rate/EUR@USD", &[("If-Match", "\"7\"")], &change).0, 412);
-    let (status, updated) = client.put("entities/rate/EUR@USD", &[("If-Match", "\"1\"")], &change);
-    assert_eq!((status, &updated["version"]), (200, &json!(2)));
-    let profile = |nickname: &str| json!({ "nickname": nickname, "language": "en" });
-    let new = [("If-None-Match", "*")];
-    assert_eq!(client.put("entities/profile/ann", &new, &profile("Ann")).0, 201);
-    assert_eq!(client.put("entities/profile/ann", &new, &profile("Ann")).0, 412);
-    let (status, taken) = client.put("entities/profile/bob", &new, &profile("Ann"));
-    assert_eq!((status, &taken["type"]), (422, &json!("urn:underlay:problem:rule-violation")));
-    let template = json!({ "id": "monthly", "language": "en", "text": "{account}" });
-    assert_eq!(client.post("entities/statement_template", &[], &template).0, 201);
-
-    let (_other, client) = if outlives {
-        drop(serving);
-        let (serving, address) = ledger.serve_with(arguments);
-        (serving, Client::new(address))
-    } else {
-        (serving, client)
-    };
-    assert_eq!(client.get("entities/rate/EUR@USD"), (200, updated));
-    for base in ["CHF", "GBP", "JPY"] {
-        let rate = json!({ "id": format!("{base}@USD"), "base": base, "quote": "USD", "value": "1", "source": "bank" });
-        assert_eq!(client.post("entities/rate", &[], &rate).0, 201);
-    }
-    let mut seen = Vec::new();
-    let asked = "quote=USD&condition=%7B%22not%22%3A%7B%22column%22%3A%22base%22%2C%22eq%22%3A%22JPY%22%7D%7D&sort=-base&limit=2";
-    let mut page = client.get(&format!("entities/rate?{asked}&count=true")).1;
-    assert_eq!(page["count"], 3, "{page}");
-    loop {
-        seen.extend(page["entities"].as_array().unwrap().iter().map(|rate| rate["base"].clone()));
-        let Some(next) = page["next"].as_str() else { break };
-        page = client.get(&format!("entities/rate?{asked}&cursor={next}")).1;
-    }
-    assert_eq!(seen, [json!("GBP"), json!("EUR"), json!("CHF")]);
-}
-
-#[tokio::test]
-async fn entities_are_kept_in_memory() {
-    entities_are_kept_found_and_changed_with_events("memory:").await;
-}
-
-#[tokio::test]
-async fn entities_are_kept_in_a_file() {
-    let ledger = Ledger::new();
-    entities_are_kept_found_and_changed_with_events(&ledger.database).await;
-}
-
-#[test]
-fn entities_are_served_from_the_store_of_the_service() {
-    entities_over_http(&Ledger::new(), &[], true);
-}
-
 #[test]
 fn one_line_moves_entities_to_another_store() {
     entities_over_http(&Ledger::new(), &["--entities-store", "memory:"], false);
@@ -236,10 +76,18 @@ fn what_is_wrong_with_the_stores_of_entities_is_told() {
     };
     let unknown = told(&["config", "--entities-of-rate", "monogdb://h"]);
     assert!(unknown.contains("entities.of.rate") && unknown.contains("no store of the kind"), "{unknown}");
+    assert!(unknown.contains("memory:") && unknown.contains("sqlite:PATH"), "those there are: {unknown}");
     let toml = ledger.directory.path().join("wrong.toml");
     std::fs::write(&toml, "[entities.of]\nrates = 'memory:'\n").unwrap();
     let misspelt = told(&["config", "--config", toml.to_str().unwrap()]);
     assert!(misspelt.contains("did you mean entities.of.rate?"), "{misspelt}");
+    #[cfg(feature = "redis")]
+    {
+        let elsewhere = Ledger { database: "redis://127.0.0.1:1".to_owned(), ..Ledger::new() };
+        let output = elsewhere.run(&["events"]);
+        let told = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && told.contains("keeps no log"), "{told}");
+    }
 }
 
 #[test]

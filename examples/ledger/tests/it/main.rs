@@ -13,6 +13,7 @@ mod config;
 mod decision;
 mod edge;
 mod entities;
+mod entity_stores;
 mod entries;
 mod events_lock;
 mod feeds;
@@ -30,6 +31,8 @@ mod postgres;
 mod program;
 mod readme;
 mod statements;
+#[cfg(any(feature = "mongodb", feature = "redis"))]
+mod store_health;
 mod stored_commands;
 mod stores;
 #[cfg(feature = "temporal")]

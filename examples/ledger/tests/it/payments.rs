@@ -13,6 +13,9 @@ use crate::program::{Ledger, Serving};
 
 /// How long everything may take to end, with a lease that has to run out.
 const END_WITHIN: Duration = Duration::from_secs(60);
+/// How long anything may take to be seen, with a server that begins anew.
+#[cfg(any(feature = "temporal", feature = "mongodb", feature = "redis"))]
+const SEEN_WITHIN: Duration = Duration::from_secs(90);
 
 fn serve(ledger: &Ledger, gateway: &TestGateway, answer_within: &str) -> (Serving, String) {
     ledger.serve_with(&["--gateway-address", &gateway.address, "--gateway-answer-within", answer_within])
@@ -58,6 +61,26 @@ pub(crate) fn wait_for_more(address: &str) {
         .map_or(0, |event| event["position"].as_str().unwrap().parse::<u64>().unwrap());
     let row = format!("{address}/v1/views/balances/purse@EUR?min_position={next}&wait=1");
     let _late_or_not = ureq::get(row).call();
+}
+
+/// Looks until it is so: with each event of the ledger, and once a second.
+#[cfg(any(feature = "temporal", feature = "mongodb", feature = "redis"))]
+pub(crate) fn wait_until<T>(address: &str, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < SEEN_WITHIN, "{what}");
+        wait_for_more(address);
+    }
+}
+
+/// What an address answers, whatever its status.
+#[cfg(any(feature = "temporal", feature = "mongodb", feature = "redis"))]
+pub(crate) fn get(address: &str, path: &str) -> Value {
+    let answer = ureq::get(format!("{address}{path}")).config().http_status_as_error(false).build().call();
+    serde_json::from_str(&answer.unwrap().body_mut().read_to_string().unwrap()).unwrap()
 }
 
 /// How each payment ended, and what became of the money that was set aside for it: each as often as it happened.

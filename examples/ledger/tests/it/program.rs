@@ -69,12 +69,17 @@ impl Ledger {
     }
 
     pub(crate) fn serve_with(&self, arguments: &[&str]) -> (Serving, String) {
+        self.serve_logging(arguments, Stdio::inherit())
+    }
+
+    /// The same, with its log written elsewhere.
+    pub(crate) fn serve_logging(&self, arguments: &[&str], log: Stdio) -> (Serving, String) {
         let mut command = self.command(&["serve"]);
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         command.args(arguments);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut first = String::new();
         let mut printed = BufReader::new(child.stdout.take().unwrap());
         printed.read_line(&mut first).unwrap();

@@ -1,17 +1,13 @@
 //! The whole program on a real Temporal server: it says and does the same as with its own workers, and people find its
 //! work in Temporal's lists.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 use servers::Temporal;
 
 use crate::gateway::{DECLINED, HANGS, LOCKED_OUT, PAID, TestGateway};
-use crate::payments::{events, open_purse, wait_for_more};
+use crate::payments::{events, get, open_purse, wait_until};
 use crate::program::{Ledger, Serving, text};
 
-/// How long anything may take to end, with a server that begins anew.
-const PATIENCE: Duration = Duration::from_secs(90);
 /// The task queue where the address names none: the name of the service.
 const TASK_QUEUE: &str = "ledger";
 /// What differs from run to run, beside ids and moments.
@@ -23,23 +19,6 @@ fn started() -> Option<Temporal> {
 
 fn address(server: &Temporal) -> String {
     format!("temporal://{}/default", server.host())
-}
-
-/// Looks until it is so: with each event of the ledger, and once a second.
-fn wait_until<T>(address: &str, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        wait_for_more(address);
-    }
-}
-
-fn get(address: &str, path: &str) -> Value {
-    let answer = ureq::get(format!("{address}{path}")).config().http_status_as_error(false).build().call();
-    serde_json::from_str(&answer.unwrap().body_mut().read_to_string().unwrap()).unwrap()
 }
 
 /// Leaves a command with the store, and gives the answer. Its key says what it belongs to.

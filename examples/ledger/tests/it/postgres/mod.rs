@@ -1,7 +1,6 @@
 //! The whole program on PostgreSQL: in several processes, with too much to do, and moved there and
 //! back.
 
-mod entities;
 mod feeds;
 mod limits;
 mod moves;
