@@ -167,6 +167,7 @@ const OF_NO_TENANT: [&str; 92] = [
     "Cache::exists",
     "Cache::get_many",
     "Cache::invalidate",
+    "Cache::invalidate_matching",
     "Cache::set_many",
     "CacheExt::delete",
     "CacheExt::get",
