@@ -4,11 +4,13 @@
 //! [`Wakeups`](underlay_core::Wakeups), [`Clock`](underlay_core::Clock)) and never names an adapter.
 
 mod browse;
+mod cache;
 mod commands;
 mod config;
 mod engine;
 mod entities;
 mod known;
+mod lru;
 mod metrics;
 mod options;
 mod overview;
@@ -24,6 +26,7 @@ mod views;
 mod work;
 
 pub use browse::{Browse, EventFilter, EventQuery};
+pub use cache::{CacheConfig, Cacheable, Keep, TenantCache, TieredCache};
 pub use commands::{
     AsOf, Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
     ExecuteNamedError, Executed, PastState, Request, SubmitOptions, Submitted, WaitingCommand,

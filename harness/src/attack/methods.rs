@@ -277,6 +277,7 @@ mod tests {
             "write_metrics",
             "write_standings",
             // What is handed out is of the tenant of a request, and takes no other.
+            "cache",
             "repositories",
             "repository",
             "unit_of_work",
