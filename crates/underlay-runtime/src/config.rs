@@ -3,8 +3,8 @@ use std::time::Duration;
 use underlay_core::options::Options;
 use underlay_core::{CommitId, Error, check_lease};
 
-use crate::{CacheConfig, Traces};
 use crate::subscription::Backoff;
+use crate::{CacheConfig, Traces};
 
 /// What happens at start to a view whose definition is not the one its rows were built by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

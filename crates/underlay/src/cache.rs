@@ -35,7 +35,12 @@ impl CacheSettings {
     ///
     /// # Errors
     /// [`Error::Invalid`] where it keeps no cache; otherwise what it says.
-    pub(crate) async fn open(&self, store: Store, config: &Config, adapters: &Adapters) -> Result<Store, Error> {
+    pub(crate) async fn open(
+        &self,
+        store: Store,
+        config: &Config,
+        adapters: &Adapters,
+    ) -> Result<Store, Error> {
         let Some(address) = self.address.as_deref() else { return Ok(store) };
         let backend = adapters.open(address, &config.options_of(adapters, address)).await?;
         store.with_cache(adapters.shown(address), backend)
@@ -88,7 +93,8 @@ impl EntityTimes {
 impl Options for EntityTimes {
     fn describe(&self) -> Vec<OptionSpec> {
         let spec = |(entity, ttl): (&&'static str, &Option<Ttl>)| {
-            let unset = Ttl::default().describe().into_iter().map(|spec| OptionSpec { default: None, ..spec });
+            let unset =
+                Ttl::default().describe().into_iter().map(|spec| OptionSpec { default: None, ..spec });
             let specs = ttl.as_ref().map_or_else(|| unset.collect(), Ttl::describe);
             specs.into_iter().map(|spec| OptionSpec { name: entity, kind: OptionKind::Time, ..spec })
         };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use underlay_core::adapter::Adapter;
 use underlay_core::options::Configurable;
 use underlay_core::{
-    Aggregate, BusSubscription, Draw, Entity as _, Error, Event, Handler, Mail, Operation, Persistent, Process,
-    Recorded, Scheduler, Sink, SnapshotState, Subscriber, View,
+    Aggregate, BusSubscription, Draw, Entity as _, Error, Event, Handler, Mail, Operation, Persistent,
+    Process, Recorded, Scheduler, Sink, SnapshotState, Subscriber, View,
 };
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LinkPage, LogReaders, ServerConfig};

@@ -51,7 +51,9 @@ pub(crate) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
     }
     let bare: Bare = Mutex::new(HashMap::new());
     for (number, key) in keys.iter().enumerate() {
-        bare.lock().unwrap_or_else(PoisonError::into_inner).insert((tenant()?, key.clone()), Arc::new(number as u64));
+        bare.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((tenant()?, key.clone()), Arc::new(number as u64));
     }
     let asked = || keys.iter().cycle().take(KEYS * PASSES);
     let (mut cached, mut copied, mut mapped) = (vec![], vec![], vec![]);

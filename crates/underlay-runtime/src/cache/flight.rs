@@ -108,11 +108,6 @@ impl Flights {
             self.0.remove(tenant);
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// The right to load a value. Where it is dropped, one of those who wait has it.

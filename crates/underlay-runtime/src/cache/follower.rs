@@ -50,15 +50,22 @@ impl<E: Event, F: Fn(&Recorded<E>) -> Vec<String> + Send + Sync> Invalidates for
     fn tags(&self, event: &RecordedEvent) -> Result<Vec<String>, Error> {
         let name = event.event_type.as_str();
         let decoded = Recorded::<E>::decode(event.clone());
-        match decoded.map_err(|error| Error::Damaged(format!("event {} ({name}): {error}", event.event_id)))? {
-            Some(event) => guarded(|| format!("what {name} takes away from the cache"), || (self.tags)(&event)),
+        match decoded
+            .map_err(|error| Error::Damaged(format!("event {} ({name}): {error}", event.event_id)))?
+        {
+            Some(event) => {
+                guarded(|| format!("what {name} takes away from the cache"), || (self.tags)(&event))
+            }
             None => Ok(Vec::new()),
         }
     }
 }
 
 impl Invalidations {
-    pub(crate) fn add<E: Event>(&mut self, tags: impl Fn(&Recorded<E>) -> Vec<String> + Send + Sync + 'static) {
+    pub(crate) fn add<E: Event>(
+        &mut self,
+        tags: impl Fn(&Recorded<E>) -> Vec<String> + Send + Sync + 'static,
+    ) {
         let by: Arc<dyn Invalidates> = Arc::new(By::<E, _> { tags, of: PhantomData });
         for descriptor in E::descriptors() {
             self.0.entry(descriptor.name).or_default().push(by.clone());
@@ -141,7 +148,8 @@ impl Invalidator {
     pub(crate) fn start(&self, log: &LiveLog<'_>, recent_log: &Arc<RecentLog>) -> RunningFollower {
         let mut stops = Stops::default();
         let page_events_max = log.config.pump_batch_events_max;
-        let follower = CacheFollower { invalidator: self.clone(), recent_log: recent_log.clone(), page_events_max };
+        let follower =
+            CacheFollower { invalidator: self.clone(), recent_log: recent_log.clone(), page_events_max };
         let task = tokio::spawn(log.follow(follower, None, stops.add()).run());
         RunningFollower { stops, task }
     }

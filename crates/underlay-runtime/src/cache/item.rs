@@ -91,8 +91,9 @@ impl Item {
 pub(super) fn encode<T: Cacheable>(value: Option<&T>) -> Result<Vec<u8>, Error> {
     let Some(value) = value else { return Ok(vec![NOTHING]) };
     let mut bytes = vec![VALUE];
-    serde_json::to_writer(&mut bytes, value)
-        .map_err(|error| Error::invalid(format!("a value has no JSON form, so it cannot be cached: {error}")))?;
+    serde_json::to_writer(&mut bytes, value).map_err(|error| {
+        Error::invalid(format!("a value has no JSON form, so it cannot be cached: {error}"))
+    })?;
     Ok(bytes)
 }
 

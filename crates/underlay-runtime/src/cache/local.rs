@@ -74,7 +74,8 @@ impl Local {
         let fresh_until = fresh_until.min(item.until());
         let tags: usize = item.tags().iter().map(|tag| TAG_BYTES + tag.len()).sum();
         // As it is stored and as it is used.
-        let bytes = (ENTRY_BYTES + key.len() + tags + 2 * item.bytes().len()).max(self.config.item_bytes_min());
+        let bytes =
+            (ENTRY_BYTES + key.len() + tags + 2 * item.bytes().len()).max(self.config.item_bytes_min());
         let inserted = self.kept.insert(tenant, key.into(), Slot { item, marked, fresh_until }, bytes);
         self.evicted += inserted.evicted.len() as u64;
         self.gone.extend(inserted.replaced.into_iter().chain(inserted.evicted).map(|slot| slot.item));

@@ -99,7 +99,12 @@ impl TenantCache {
         for (key, value) in values {
             let key = key.into();
             check_key(&key)?;
-            entries.push(CacheEntry { key, value: encode(Some(&value))?, ttl: keep.ttl, tags: keep.tags.clone() });
+            entries.push(CacheEntry {
+                key,
+                value: encode(Some(&value))?,
+                ttl: keep.ttl,
+                tags: keep.tags.clone(),
+            });
             decoded.push(Arc::new(value));
         }
         self.cache.put(&self.tenant, entries, decoded).await
@@ -166,7 +171,12 @@ impl TenantCache {
     ///
     /// # Errors
     /// [`Error::Invalid`] where the key or what is said of its keeping exceeds a limit; otherwise what the load says.
-    pub async fn get_or_load<T, F, L>(&self, key: &str, keep: impl Into<Keep>, load: F) -> Result<Arc<T>, Error>
+    pub async fn get_or_load<T, F, L>(
+        &self,
+        key: &str,
+        keep: impl Into<Keep>,
+        load: F,
+    ) -> Result<Arc<T>, Error>
     where
         T: Cacheable,
         F: FnOnce() -> L,
@@ -226,14 +236,25 @@ impl TenantCache {
         let ttl = if loaded.is_some() { Some(keep.ttl) } else { keep.none_ttl };
         let value = encode(loaded.as_ref())?;
         let decoded: Option<Decoded> = loaded.map(|value| Arc::new(value) as Decoded);
-        let entry = ttl.map(|ttl| CacheEntry { key: key.to_owned(), value: value.clone(), ttl, tags: keep.tags.clone() });
+        let entry = ttl.map(|ttl| CacheEntry {
+            key: key.to_owned(),
+            value: value.clone(),
+            ttl,
+            tags: keep.tags.clone(),
+        });
         let item = Item::new(value, keep.tags.clone(), self.cache.until(ttl.unwrap_or_default()), decoded);
         self.cache.land(leading, entry, item.clone()).await;
-        read(&item).ok_or_else(|| Error::backend("reading what was loaded into the cache", "it is another type"))
+        read(&item)
+            .ok_or_else(|| Error::backend("reading what was loaded into the cache", "it is another type"))
     }
 
     /// Waits for who loads it, where somebody does.
-    async fn follow_or_lead<R>(&self, key: &str, keep: &Keep, read: &impl Fn(&Item) -> Option<R>) -> Followed<R> {
+    async fn follow_or_lead<R>(
+        &self,
+        key: &str,
+        keep: &Keep,
+        read: &impl Fn(&Item) -> Option<R>,
+    ) -> Followed<R> {
         let mut accepts = true;
         let mut patience: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
         loop {

@@ -109,7 +109,11 @@ impl TieredCache {
     }
 
     /// The same of many, in the order of the keys.
-    pub(super) async fn find_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<Item>>, Error> {
+    pub(super) async fn find_many(
+        &self,
+        tenant: &TenantId,
+        keys: &[String],
+    ) -> Result<Vec<Option<Item>>, Error> {
         check_cache_keys(keys.iter().map(String::as_str))?;
         let mut found: Vec<Option<Item>> = keys.iter().map(|key| self.look(tenant, key)).collect();
         let Some(outer) = &self.0.outer else { return Ok(found) };

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use underlay_core::limits::{CACHE_KEY_BYTES_MAX, CACHE_KEYS_MAX};
+use underlay_core::limits::CACHE_KEYS_MAX;
 use underlay_core::{
     Atomicity, Decimal, Entities, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Query,
-    StoredEntity, TenantId, Timestamp, Value,
+    StoredEntity, TenantId, Timestamp, Value, check_cache_keys,
 };
 
 use crate::cache::{Item, Keep, TenantCache, TieredCache};
@@ -69,10 +69,10 @@ impl CachedEntities {
         Self { store, cache: cache.clone(), keep, schema: schema.clone(), definition }
     }
 
-    /// What the copy of an entity is found by; none where that is too long.
+    /// What the copy of an entity is found by; none where that is no key: the store says what is wrong with the id.
     pub(super) fn key(&self, id: &str) -> Option<String> {
         let key = format!("{PREFIX}entity:{}:{id}", self.schema.name);
-        (key.len() <= CACHE_KEY_BYTES_MAX).then_some(key)
+        check_cache_keys([key.as_str()].into_iter()).is_ok().then_some(key)
     }
 
     async fn find(&self, tenant: &TenantId, id: &str, key: &str) -> Result<Option<StoredEntity>, Error> {
@@ -148,7 +148,12 @@ impl Entities for CachedEntities {
         }
     }
 
-    async fn query(&self, schema: &EntitySchema, tenant: &TenantId, query: &Query) -> Result<EntityPage, Error> {
+    async fn query(
+        &self,
+        schema: &EntitySchema,
+        tenant: &TenantId,
+        query: &Query,
+    ) -> Result<EntityPage, Error> {
         self.store.query(schema, tenant, query).await
     }
 
@@ -156,7 +161,11 @@ impl Entities for CachedEntities {
         self.store.count(schema, tenant, query).await
     }
 
-    async fn apply(&self, tenant: &TenantId, changes: Vec<EntityChange>) -> Result<Vec<EntityVersion>, Error> {
+    async fn apply(
+        &self,
+        tenant: &TenantId,
+        changes: Vec<EntityChange>,
+    ) -> Result<Vec<EntityVersion>, Error> {
         let keys = changes.iter().filter_map(|change| self.key(&change.id));
         let forgetting = Forgetting::new(&self.cache, tenant, keys.collect());
         let answer = self.store.apply(tenant, changes).await;

@@ -93,9 +93,7 @@ impl EntityKeeper {
 
     /// Takes the copies of what is changed away, once that was answered.
     pub(super) fn forgetting(&self, tenant: &TenantId, changes: &[EntityChange]) -> Forgetting {
-        let key = |change: &EntityChange| {
-            self.kinds.get(change.entity())?.cached.as_ref()?.key(&change.id)
-        };
+        let key = |change: &EntityChange| self.kinds.get(change.entity())?.cached.as_ref()?.key(&change.id);
         Forgetting::new(&self.cache, tenant, changes.iter().filter_map(key).collect())
     }
 

@@ -79,7 +79,8 @@ impl UnitOfWork {
             None => {
                 self.check_room()?;
                 let kind = self.keeper.kind_of::<T>()?.clone();
-                let stored = StoredRepository::new(&kind, self.request.tenant.clone()).find_stored(&place.1).await?;
+                let stored =
+                    StoredRepository::new(&kind, self.request.tenant.clone()).find_stored(&place.1).await?;
                 let tracked = Tracked::new(&kind, place.1.clone()).found(stored);
                 self.tracked.entry(place).or_insert(tracked)
             }

@@ -29,8 +29,12 @@ static EVICTIONS: Family = Family::new(
 );
 static ITEMS: Family =
     Family::new("underlay_cache_items", Kind::Gauge, &[], "Values that the cache keeps in this process.");
-static BYTES: Family =
-    Family::new("underlay_cache_bytes", Kind::Gauge, &[], "Bytes of the values that the cache keeps in this process.");
+static BYTES: Family = Family::new(
+    "underlay_cache_bytes",
+    Kind::Gauge,
+    &[],
+    "Bytes of the values that the cache keeps in this process.",
+);
 
 /// What is counted of a cache.
 #[derive(Default)]

@@ -75,12 +75,8 @@ impl Pumps {
             stop: stop.clone(),
             stopped: stopped.clone(),
         };
-        let log = LiveLog {
-            store: &self.store,
-            wakeups: &*self.wakeups,
-            clock: &self.clock,
-            config: &self.config,
-        };
+        let log =
+            LiveLog { store: &self.store, wakeups: &*self.wakeups, clock: &self.clock, config: &self.config };
         let task = tokio::spawn(log.follow(feed, Some(place), stopped).run());
         Ok(Subscribed { id, stop, task: Some(task), position: receiver })
     }

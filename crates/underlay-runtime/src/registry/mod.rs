@@ -13,8 +13,8 @@ use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
     Aggregate, Asked, BusSubscription, CANCELLED, CONFLICT, Command, CommandDescriptor, CommandError,
     DecodeError, Draw, Entity as _, EntitySchema, Error, Event, EventDescriptor, GIVEN_UP, Handler, Json,
-    Operation, Persistent, Process, Recorded, RecordedEvent, Sink, SnapshotState, StreamName, Subscriber, View,
-    ViewSchema, decode_body,
+    Operation, Persistent, Process, Recorded, RecordedEvent, Sink, SnapshotState, StreamName, Subscriber,
+    View, ViewSchema, decode_body,
 };
 
 pub use self::decisions::DecisionInfo;

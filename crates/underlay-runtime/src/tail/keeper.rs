@@ -10,12 +10,8 @@ use crate::subscription::{Live, LiveLog};
 /// Begins to keep a tail.
 pub(super) fn start<K: Kept>(tail: Tail<K>, number: u64, stopped: watch::Receiver<bool>) {
     let inner = tail.0.clone();
-    let log = LiveLog {
-        store: &inner.store,
-        wakeups: &*inner.wakeups,
-        clock: &inner.clock,
-        config: &inner.config,
-    };
+    let log =
+        LiveLog { store: &inner.store, wakeups: &*inner.wakeups, clock: &inner.clock, config: &inner.config };
     tokio::spawn(log.follow(TailKeeper { tail, number }, None, stopped).run());
 }
 

@@ -42,8 +42,19 @@ pub async fn a_tag_is_invalidated<F: CacheFixture>(fixture: F) {
 pub async fn a_pattern_is_invalidated<F: CacheFixture>(fixture: F) {
     let subject = Subject::of(&fixture);
     let other = subject.seen_by("other");
-    let keys =
-        ["rate:EUR", "rate:EUR:day", "rate:USD", "rate", "rates:EUR", "a?c", "abc", "a[b]c", "a\\c", "^a", "a-c"];
+    let keys = [
+        "rate:EUR",
+        "rate:EUR:day",
+        "rate:USD",
+        "rate",
+        "rates:EUR",
+        "a?c",
+        "abc",
+        "a[b]c",
+        "a\\c",
+        "^a",
+        "a-c",
+    ];
     for (pattern, matched) in [
         ("rate:*", &["rate:EUR", "rate:EUR:day", "rate:USD"][..]),
         ("rate*EUR", &["rate:EUR", "rates:EUR"]),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use underlay_core::{CacheEntry, CachedValue};
 use underlay_core::limits::{CACHE_KEYS_MAX, CACHE_VALUE_BYTES_MAX};
+use underlay_core::{CacheEntry, CachedValue};
 
 use super::Subject;
 use super::subject::LONG;

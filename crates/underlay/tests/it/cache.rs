@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use underlay::{
-    Aggregate, Context, Decision, Engine, Error, EventStoreExt, Keep, Recorded, Request, Service, Store, TenantId, Version,
+    Aggregate, Context, Decision, Engine, Error, EventStoreExt, Keep, Recorded, Request, Service, Store,
+    TenantId, Version,
 };
 
 #[underlay::event]
@@ -146,7 +147,10 @@ mod redis {
         let found = of_two.get::<String>("shared").await.unwrap();
         assert_eq!(found.as_deref().map(String::as_str), Some("text"));
         price(&one, "tea", 250).await;
-        until("both see the price", async || shown(&one, "tea").await == [250] && shown(&two, "tea").await == [250]).await;
+        until("both see the price", async || {
+            shown(&one, "tea").await == [250] && shown(&two, "tea").await == [250]
+        })
+        .await;
         price(&two, "tea", 270).await;
         until("both see the next", async || {
             shown(&one, "tea").await == [250, 270] && shown(&two, "tea").await == [250, 270]

@@ -21,7 +21,12 @@ impl Held {
     }
 
     /// Begins to load a number, and comes back when the load has begun.
-    async fn begin(&self, cache: &TenantCache, key: &'static str, keep: Keep) -> tokio::task::JoinHandle<u64> {
+    async fn begin(
+        &self,
+        cache: &TenantCache,
+        key: &'static str,
+        keep: Keep,
+    ) -> tokio::task::JoinHandle<u64> {
         let (held, cache) = (self.clone(), cache.clone());
         let loading = tokio::spawn(async move {
             *cache.get_or_load(key, keep, async || Ok(held.bring(7_u64).await)).await.unwrap()

@@ -116,7 +116,11 @@ async fn race(outer: Option<Arc<dyn Cache>>) {
     for number in 0..KEYS {
         read(&source, &cache, number).await;
         if let Some(found) = another.get::<u64>(&key(number)).await.unwrap() {
-            assert_eq!(*found, source.stored[number].load(Ordering::SeqCst), "the outer tier has what is old");
+            assert_eq!(
+                *found,
+                source.stored[number].load(Ordering::SeqCst),
+                "the outer tier has what is old"
+            );
         }
     }
 }

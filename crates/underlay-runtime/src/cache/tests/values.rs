@@ -106,7 +106,10 @@ async fn a_process_keeps_no_more_than_it_may_and_a_tenant_keeps_its_share() {
     for size in [1, 50_000] {
         for number in 0..500 {
             let text = "x".repeat(size);
-            flood.set(&format!("{size}:{number}"), text, Keep::new(LONG).tagged(number.to_string())).await.unwrap();
+            flood
+                .set(&format!("{size}:{number}"), text, Keep::new(LONG).tagged(number.to_string()))
+                .await
+                .unwrap();
             tiers.with(|local| local.check());
         }
         let (items, bytes, evicted) = tiers.with(|local| local.sizes());

@@ -115,7 +115,9 @@ impl CacheFixture for Mutant {
             match missed {
                 Missed::Keys(tenant, keys) => cache.delete_many(&tenant, &keys).await.unwrap(),
                 Missed::Tag(tenant, tag) => cache.invalidate(&tenant, &tag).await.unwrap(),
-                Missed::Pattern(tenant, pattern) => cache.invalidate_matching(&tenant, &pattern).await.unwrap(),
+                Missed::Pattern(tenant, pattern) => {
+                    cache.invalidate_matching(&tenant, &pattern).await.unwrap()
+                }
                 Missed::Tenant(tenant) => cache.clear(&tenant).await.unwrap(),
             }
         }
