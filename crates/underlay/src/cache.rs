@@ -96,7 +96,7 @@ impl Options for EntityTimes {
             let unset =
                 Ttl::default().describe().into_iter().map(|spec| OptionSpec { default: None, ..spec });
             let specs = ttl.as_ref().map_or_else(|| unset.collect(), Ttl::describe);
-            specs.into_iter().map(|spec| OptionSpec { name: entity, kind: OptionKind::Time, ..spec })
+            specs.into_iter().map(move |spec| OptionSpec { name: entity, kind: OptionKind::Time, ..spec })
         };
         self.0.iter().flat_map(spec).collect()
     }

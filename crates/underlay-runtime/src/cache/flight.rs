@@ -19,6 +19,9 @@ use super::TieredCache;
 use super::item::Item;
 use super::marks::Marked;
 
+/// Tells what comes of a load: the value, or the end of the channel where nothing does.
+pub(super) type Landing = watch::Receiver<Option<Item>>;
+
 /// A load that goes on.
 pub(super) struct Flight {
     /// What its tags had when it began.
@@ -39,7 +42,7 @@ impl Flight {
     }
 
     /// Tells those who wait for it.
-    pub(super) fn watch(&self) -> watch::Receiver<Option<Item>> {
+    pub(super) fn watch(&self) -> Landing {
         self.landed.subscribe()
     }
 

@@ -15,8 +15,8 @@
 //! invalidation. In other processes it does until they see the event, or [`CacheConfig::inner_ttl`] is over.
 //!
 //! What happens when something fails: the outer tier fails nobody, and is a miss where it is away. A load that fails is
-//! told to its caller and not kept, and one of those who wait loads for themselves. Nobody waits for another's load for more
-//! than [`LOAD_WAIT_MAX`].
+//! told to its caller and not kept, and one of those who wait loads for themselves. Nobody waits for the load of another for
+//! more than [`LOAD_WAIT_MAX`], nor for a third one after two that hung.
 
 mod config;
 mod flight;
@@ -25,11 +25,13 @@ mod item;
 mod keep;
 mod local;
 mod marks;
+mod port;
 mod tenant_cache;
 #[cfg(test)]
 mod tests;
 mod tiered;
 mod writes;
+mod writing;
 
 use std::time::Duration;
 

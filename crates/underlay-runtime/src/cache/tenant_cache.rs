@@ -1,13 +1,11 @@
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use underlay_core::{Cache, CacheEntry, Error, TenantId, check_cache_entries};
 
-use super::flight::Leading;
+use super::flight::{Landing, Leading};
 use super::item::{Decoded, Item, encode};
-use super::tiered::Part;
+use super::tiered::{Part, Takes};
 use super::{Cacheable, Keep, LOAD_WAIT_MAX, TieredCache};
 
 /// The cache of one tenant: what feature code is given. There is no way from here to another tenant.
@@ -248,40 +246,44 @@ impl TenantCache {
             .ok_or_else(|| Error::backend("reading what was loaded into the cache", "it is another type"))
     }
 
-    /// Waits for who loads it, where somebody does.
+    /// Waits for who loads it, where somebody does. Where that takes too long, one of those who wait loads it, and the others
+    /// wait for that one once more.
     async fn follow_or_lead<R>(
         &self,
         key: &str,
         keep: &Keep,
         read: &impl Fn(&Item) -> Option<R>,
     ) -> Followed<R> {
-        let mut accepts = true;
-        let mut patience: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
+        let mut takes = Takes { is_there: true, is_loaded: true, hangs: None };
+        let mut patience = self.cache.clock().sleep(LOAD_WAIT_MAX);
         loop {
-            let mut landed = match self.cache.take_part(&self.tenant, key, &keep.tags, accepts) {
+            let mut landing = match self.cache.take_part(&self.tenant, key, &keep.tags, &takes) {
                 Part::Lead(leading) => return Followed::Lead(leading),
-                Part::Found(item) => {
-                    match read(&item) {
-                        Some(found) => return Followed::Answer(found),
-                        None => accepts = false,
+                Part::Found(item) => match read(&item) {
+                    Some(found) => return Followed::Answer(found),
+                    None => {
+                        takes.is_there = false;
+                        continue;
                     }
-                    continue;
-                }
-                Part::Follow(landed) => landed,
+                },
+                Part::Follow(landing) => landing,
             };
-            let patience = patience.get_or_insert_with(|| self.cache.clock().sleep(LOAD_WAIT_MAX));
             tokio::select! {
-                item = brought(&mut landed) => match item.map(|item| read(&item)) {
+                item = brought(&mut landing) => match item.map(|item| read(&item)) {
                     Some(Some(found)) => {
                         self.cache.metrics().joined();
                         return Followed::Answer(found);
                     }
-                    // It is of another type.
-                    Some(None) => accepts = false,
+                    // It is of another type, and so is what is kept of it.
+                    Some(None) => (takes.is_there, takes.is_loaded) = (false, false),
                     // Nothing came of it.
                     None => {}
                 },
-                () = patience => accepts = false,
+                () = &mut patience => {
+                    takes.is_loaded = takes.hangs.is_none();
+                    takes.hangs = Some(landing);
+                    patience = self.cache.clock().sleep(LOAD_WAIT_MAX);
+                }
             }
         }
     }
@@ -294,7 +296,7 @@ enum Followed<R> {
 }
 
 /// What a load brings; none where nothing comes of it.
-async fn brought(landed: &mut watch::Receiver<Option<Item>>) -> Option<Item> {
+async fn brought(landed: &mut Landing) -> Option<Item> {
     landed.wait_for(Option::is_some).await.ok()?.clone()
 }
 

@@ -2,18 +2,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::sync::watch;
 use underlay_core::{
     Cache, CacheEntry, CachedValue, Clock, Error, TenantId, Timestamp, check_cache_entries, check_cache_keys,
-    check_cache_pattern, check_cache_tag,
 };
 
 use super::CacheConfig;
-use super::flight::{Flight, Leading};
+use super::flight::{Flight, Landing, Leading};
 use super::item::{Decoded, Item, later};
 use super::local::{Local, Swept};
-use super::writes::{Read, Sweep, Worth, Write};
+use super::writes::{Read, Worth};
+use super::writing::{Sweeping, Writing};
 use crate::metrics::{CacheMetrics, Exposition};
 
 /// A cache in the process, before another one where there is one. A clone is a reference count.
@@ -44,12 +42,28 @@ pub(super) struct Outside {
     pub(super) is_kept: bool,
 }
 
+/// What somebody takes who wants a value.
+pub(super) struct Takes {
+    /// What is there already.
+    pub(super) is_there: bool,
+    /// What others load.
+    pub(super) is_loaded: bool,
+    /// But for this load, which takes too long.
+    pub(super) hangs: Option<Landing>,
+}
+
+impl Takes {
+    fn is_loading(&self, landing: &Landing) -> bool {
+        self.is_loaded && !self.hangs.as_ref().is_some_and(|hangs| hangs.same_channel(landing))
+    }
+}
+
 /// How somebody comes to a value that has to be loaded.
 pub(super) enum Part {
     /// It is there after all.
     Found(Item),
     /// Somebody loads it: this tells what comes of it, or ends where nothing does.
-    Follow(watch::Receiver<Option<Item>>),
+    Follow(Landing),
     /// Nobody does.
     Lead(Leading),
 }
@@ -108,7 +122,17 @@ impl TieredCache {
         }
     }
 
-    /// The same of many, in the order of the keys.
+    /// Whether either tier has a value.
+    pub(super) async fn has(&self, tenant: &TenantId, key: &str) -> Result<bool, Error> {
+        check_cache_keys([key].into_iter())?;
+        match (self.look(tenant, key), &self.0.outer) {
+            (Some(_), _) => Ok(true),
+            (None, None) => Ok(false),
+            (None, Some(outer)) => outer.exists(tenant, key).await,
+        }
+    }
+
+    /// Finds values in either tier, in the order of the keys.
     pub(super) async fn find_many(
         &self,
         tenant: &TenantId,
@@ -215,7 +239,7 @@ impl TieredCache {
     }
 
     /// Takes many values of a tenant away from both tiers, and what is being loaded for them.
-    async fn sweep(&self, tenant: &TenantId, swept: Swept) -> Result<(), Error> {
+    pub(super) async fn sweep(&self, tenant: &TenantId, swept: Swept) -> Result<(), Error> {
         self.0.metrics.invalidated();
         let Some(outer) = &self.0.outer else {
             self.with(|local| local.sweep(tenant, &swept));
@@ -234,19 +258,19 @@ impl TieredCache {
         self.with(Local::forget);
     }
 
-    /// Finds a value of the process, or the right to load it.
-    ///
-    /// - `accepts`: whether what is there, or what is being loaded, may be taken.
-    pub(super) fn take_part(&self, tenant: &TenantId, key: &str, tags: &[String], accepts: bool) -> Part {
+    /// Finds a value of the process, who loads it, or the right to load it.
+    pub(super) fn take_part(&self, tenant: &TenantId, key: &str, tags: &[String], takes: &Takes) -> Part {
         let now = self.0.clock.now();
         self.with(|local| {
-            if accepts {
-                if let Some(found) = local.look(tenant, key, now) {
-                    return Part::Found(found);
-                }
-                if let Some(flight) = local.flight(tenant, key) {
-                    return Part::Follow(flight.watch());
-                }
+            if takes.is_there
+                && let Some(found) = local.look(tenant, key, now)
+            {
+                return Part::Found(found);
+            }
+            if let Some(landing) = local.flight(tenant, key).map(|flight| flight.watch())
+                && takes.is_loading(&landing)
+            {
+                return Part::Follow(landing);
             }
             let flight = Arc::new(Flight::new(local.marks.of(tenant, tags)));
             local.flights.begin(tenant, key, &flight);
@@ -316,114 +340,5 @@ impl TieredCache {
         if let Err(error) = told {
             tracing::error!(%error, "a value that keeps its limits was refused by the cache");
         }
-    }
-}
-
-/// Keys that are written in the outer tier. Where it is dropped, the process has none of them.
-struct Writing {
-    cache: TieredCache,
-    tenant: TenantId,
-    keys: Vec<String>,
-    writes: Vec<Write>,
-}
-
-impl Writing {
-    fn begin(cache: &TieredCache, tenant: &TenantId, keys: Vec<String>) -> Self {
-        let writes = cache.with(|local| {
-            let begin = |key: &String| {
-                local.take_away(tenant, key);
-                local.writes.begin(tenant, key, false)
-            };
-            keys.iter().map(begin).collect()
-        });
-        Self { cache: cache.clone(), tenant: tenant.clone(), keys, writes }
-    }
-
-    /// Ends it with something that is done under the same lock, which is told of each whether it was alone.
-    fn end(mut self, act: impl FnOnce(&mut Local, Vec<bool>)) {
-        let writes = std::mem::take(&mut self.writes);
-        self.cache.with(|local| {
-            let alone = writes.iter().map(|write| local.writes.end(write)).collect();
-            act(local, alone);
-        });
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        let writes = std::mem::take(&mut self.writes);
-        self.cache.with(|local| {
-            for (key, write) in self.keys.iter().zip(writes) {
-                local.writes.end(&write);
-                local.take_away(&self.tenant, key);
-            }
-        });
-    }
-}
-
-/// Values of a tenant that are taken away from the outer tier. Whatever comes to the process meanwhile goes with them.
-struct Sweeping {
-    cache: TieredCache,
-    tenant: TenantId,
-    swept: Swept,
-    sweep: Sweep,
-}
-
-impl Sweeping {
-    fn begin(cache: &TieredCache, tenant: &TenantId, swept: Swept) -> Self {
-        let sweep = cache.with(|local| {
-            local.sweep(tenant, &swept);
-            local.writes.begin_sweep(tenant)
-        });
-        Self { cache: cache.clone(), tenant: tenant.clone(), swept, sweep }
-    }
-}
-
-impl Drop for Sweeping {
-    fn drop(&mut self) {
-        self.cache.with(|local| {
-            local.sweep(&self.tenant, &self.swept);
-            local.writes.end_sweep(&self.sweep);
-        });
-    }
-}
-
-#[async_trait]
-impl Cache for TieredCache {
-    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<CachedValue>>, Error> {
-        let found = self.find_many(tenant, keys).await?;
-        let now = self.0.clock.now();
-        Ok(found.into_iter().map(|item| item.map(|item| item.as_cached(now))).collect())
-    }
-
-    async fn exists(&self, tenant: &TenantId, key: &str) -> Result<bool, Error> {
-        check_cache_keys([key].into_iter())?;
-        match (self.look(tenant, key), &self.0.outer) {
-            (Some(_), _) => Ok(true),
-            (None, None) => Ok(false),
-            (None, Some(outer)) => outer.exists(tenant, key).await,
-        }
-    }
-
-    async fn set_many(&self, tenant: &TenantId, entries: &[CacheEntry]) -> Result<(), Error> {
-        self.put(tenant, entries.to_vec(), Vec::new()).await
-    }
-
-    async fn delete_many(&self, tenant: &TenantId, keys: &[String]) -> Result<(), Error> {
-        self.take_away(tenant, keys).await
-    }
-
-    async fn invalidate(&self, tenant: &TenantId, tag: &str) -> Result<(), Error> {
-        check_cache_tag(tag)?;
-        self.sweep(tenant, Swept::Tag(tag.to_owned())).await
-    }
-
-    async fn invalidate_matching(&self, tenant: &TenantId, pattern: &str) -> Result<(), Error> {
-        check_cache_pattern(pattern)?;
-        self.sweep(tenant, Swept::Matching(pattern.to_owned())).await
-    }
-
-    async fn clear(&self, tenant: &TenantId) -> Result<(), Error> {
-        self.sweep(tenant, Swept::Everything).await
     }
 }

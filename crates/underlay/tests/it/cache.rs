@@ -132,7 +132,7 @@ mod redis {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn two_processes_share_a_redis_and_go_on_without_it() {
-        let mut server = match Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]) {
+        let mut server = match Redis::start() {
             Ok(server) => server,
             Err(missing) => return missing.skip_test(),
         };

@@ -126,16 +126,39 @@ async fn nobody_waits_for_ever_for_a_load_that_hangs() {
     let held = Held::default();
     let hanging = held.begin(&cache, "a", Keep::new(LONG)).await;
     let loads = Loads::default();
-    let waiting = tokio::spawn({
-        let (cache, loads) = (cache.clone(), loads.clone());
-        async move { loads.through(&cache, "a", LONG).await }
-    });
+    let waiting: Vec<_> = (0..10)
+        .map(|_| {
+            let (cache, loads) = (cache.clone(), loads.clone());
+            tokio::spawn(async move { loads.through(&cache, "a", LONG).await })
+        })
+        .collect();
     settle().await;
     clock.advance(LOAD_WAIT_MAX - Duration::from_millis(1));
     settle().await;
-    assert_eq!(loads.count(), 0, "it waits");
+    assert_eq!(loads.count(), 0, "they wait");
     clock.advance(Duration::from_millis(1));
-    assert_eq!(waiting.await.unwrap(), 1);
+    for caller in waiting {
+        assert_eq!(caller.await.unwrap(), 1, "one of them loads it");
+    }
+    // Where all loads hang, each caller comes to its own in the end.
+    let others = [held.begin(&cache, "b", Keep::new(LONG)).await];
+    let second = tokio::spawn({
+        let (cache, held) = (cache.clone(), held.clone());
+        async move { cache.get_or_load("b", LONG, async || Ok(held.bring(8_u64).await)).await }
+    });
+    let third = tokio::spawn({
+        let (cache, loads) = (cache.clone(), loads.clone());
+        async move { loads.through(&cache, "b", LONG).await }
+    });
+    settle().await;
+    clock.advance(LOAD_WAIT_MAX);
+    settle().await;
+    clock.advance(LOAD_WAIT_MAX);
+    settle().await;
+    assert!(loads.count() == 2 || third.is_finished(), "nobody waits for more than two others");
+    assert_eq!(third.await.unwrap(), 2);
+    others.iter().for_each(tokio::task::JoinHandle::abort);
+    second.abort();
     held.go.notify_one();
     assert_eq!(hanging.await.unwrap(), 7, "whoever hung has what it loaded");
     assert_eq!(cache.get::<u64>("a").await.unwrap().as_deref(), Some(&1), "the later load is kept");
