@@ -93,10 +93,11 @@ impl EntityTimes {
 impl Options for EntityTimes {
     fn describe(&self) -> Vec<OptionSpec> {
         let spec = |(entity, ttl): (&&'static str, &Option<Ttl>)| {
+            let name = *entity;
             let unset =
                 Ttl::default().describe().into_iter().map(|spec| OptionSpec { default: None, ..spec });
             let specs = ttl.as_ref().map_or_else(|| unset.collect(), Ttl::describe);
-            specs.into_iter().map(move |spec| OptionSpec { name: entity, kind: OptionKind::Time, ..spec })
+            specs.into_iter().map(move |spec| OptionSpec { name, kind: OptionKind::Time, ..spec })
         };
         self.0.iter().flat_map(spec).collect()
     }

@@ -144,7 +144,7 @@ impl Service {
         mut self,
         tags: impl Fn(&Recorded<E>) -> Vec<String> + Send + Sync + 'static,
     ) -> Self {
-        self.registry = self.registry.cache_invalidated_by(tags);
+        self.registry = self.registry.cache_invalidated_by::<E>(tags);
         self
     }
 
