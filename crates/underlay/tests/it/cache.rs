@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use underlay::ports::SystemClock;
 use underlay::{
-    Aggregate, Context, Decision, Engine, Error, EventStoreExt, Keep, Recorded, Request, Service, Store,
-    TenantId, Version,
+    Aggregate, Clock, Context, Decision, Engine, Error, EventStoreExt, Keep, Recorded, Request, Service,
+    Store, TenantId, Version,
 };
 
 #[underlay::event]
@@ -88,7 +89,7 @@ async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let began = Instant::now();
     while !is_so().await {
         assert!(began.elapsed() < Duration::from_secs(20), "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        SystemClock.sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use underlay_core::memory::MemoryEntities;
-use underlay_core::{Atomicity, EntityVersion, Error};
+use underlay_core::{Atomicity, Clock, EntityVersion, Error, SystemClock};
 use underlay_runtime::{Engine, EngineConfig, EntityStore, EntityStores, Repository, Stores};
 
 use super::kinds::{Asked, House, Noting, Rate, kinds, other_tenant, owner, rate};
@@ -102,7 +102,7 @@ async fn a_copy_is_read_for_its_time_and_no_longer() {
     assert_eq!(house.rates().get("a").await.unwrap(), created);
     let theirs =
         elsewhere.rates().update(Rate { note: Some("changed".to_owned()), ..created }).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    SystemClock.sleep(Duration::from_millis(250)).await;
     assert_eq!(house.rates().get("a").await.unwrap(), theirs);
 }
 
