@@ -16,8 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{FromRedisValue, Script, cmd, pipe};
 use underlay_core::{
-    Cache, CacheEntry, Clock, Error, SystemClock, TenantId, Timestamp, check_cache_entries, check_cache_keys,
-    check_cache_tag,
+    Cache, CacheEntry, CachedValue, Clock, Error, SystemClock, TenantId, Timestamp, check_cache_entries,
+    check_cache_keys, check_cache_pattern, check_cache_tag,
 };
 use uuid::Uuid;
 
@@ -197,11 +197,15 @@ impl RedisStore {
 
     /// Takes the values of all tenants away: their marks.
     async fn take_away_everything(&self) -> bool {
+        self.take_away_matching(&self.0.keys.everything_cached_of_tenants()).await
+    }
+
+    /// Takes the keys away that match a pattern of the server; false where the server is away.
+    async fn take_away_matching(&self, pattern: &str) -> bool {
         let mut cursor = "0".to_owned();
         loop {
             let mut scan = cmd("SCAN");
-            scan.arg(&cursor).arg("MATCH").arg(self.0.keys.everything_cached_of_tenants());
-            scan.arg("COUNT").arg(TAKEN_MAX);
+            scan.arg(&cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(TAKEN_MAX);
             let found = self.ask_cache_now(Doing::TakeAway, Asked::Command(&scan)).await;
             let Some((next, keys)): Option<(String, Vec<String>)> = found else { return false };
             let mut unlink = pipe();
@@ -254,6 +258,15 @@ impl RedisStore {
     }
 }
 
+/// What the script answers of a value: its bytes, the milliseconds that are left of it, and its tags with NUL between them.
+type Found = (Vec<u8>, i64, String);
+
+fn found_value((value, left, tags): Found) -> CachedValue {
+    let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
+    let tags = tags.split('\0').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    CachedValue { value, left, tags }
+}
+
 /// Values in pieces that hold nobody up.
 fn pieces(mut entries: &[CacheEntry]) -> impl Iterator<Item = &[CacheEntry]> {
     std::iter::from_fn(move || {
@@ -271,11 +284,12 @@ fn pieces(mut entries: &[CacheEntry]) -> impl Iterator<Item = &[CacheEntry]> {
 
 #[async_trait]
 impl Cache for RedisStore {
-    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<CachedValue>>, Error> {
         check_cache_keys(keys.iter().map(String::as_str))?;
-        let mut found: Vec<Option<Vec<u8>>> = Vec::with_capacity(keys.len());
+        let mut found: Vec<Option<CachedValue>> = Vec::with_capacity(keys.len());
         if !keys.is_empty() {
-            found.extend(self.find_cached(tenant, keys, "values").await.unwrap_or_default());
+            let answer = self.find_cached::<Found>(tenant, keys, "values").await.unwrap_or_default();
+            found.extend(answer.into_iter().map(|value| value.map(found_value)));
         }
         // Of a server that is away nothing is found.
         found.resize(keys.len(), None);
@@ -310,6 +324,16 @@ impl Cache for RedisStore {
     async fn invalidate(&self, tenant: &TenantId, tag: &str) -> Result<(), Error> {
         check_cache_tag(tag)?;
         self.take_away(vec![self.0.keys.of(tenant).tag(tag)]).await;
+        Ok(())
+    }
+
+    async fn invalidate_matching(&self, tenant: &TenantId, pattern: &str) -> Result<(), Error> {
+        check_cache_pattern(pattern)?;
+        let names = self.0.keys.of(tenant);
+        if self.0.cache.rests() || !self.take_away_matching(&names.cached_matching(pattern)).await {
+            // Patterns are not remembered: everything of the tenant is taken away before anything is found again.
+            self.take_away(vec![names.everything_cached()]).await;
+        }
         Ok(())
     }
 

@@ -93,6 +93,18 @@ impl TenantKeys {
         format!("{}:c:v:{key}", self.tag)
     }
 
+    /// What the server finds the values of the cache by whose keys match a pattern, in which only stars have a meaning.
+    pub(crate) fn cached_matching(&self, pattern: &str) -> String {
+        let mut escaped = String::with_capacity(pattern.len());
+        for sign in pattern.chars() {
+            if matches!(sign, '?' | '[' | ']' | '\\') {
+                escaped.push('\\');
+            }
+            escaped.push(sign);
+        }
+        self.cached(&escaped)
+    }
+
     /// The mark of a tag; of an empty one what the keys of all begin with.
     pub(crate) fn tag(&self, tag: &str) -> String {
         format!("{}:c:t:{tag}", self.tag)

@@ -3,8 +3,8 @@ use std::time::Duration;
 use underlay_core::options::Options;
 use underlay_core::{CommitId, Error, check_lease};
 
-use crate::Traces;
 use crate::subscription::Backoff;
+use crate::{CacheConfig, Traces};
 
 /// What happens at start to a view whose definition is not the one its rows were built by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub struct EngineConfig {
     pub work_tenant_buffered_bytes_max: usize,
     /// What to do with a view whose definition changed.
     pub on_view_change: OnViewChange,
+    /// The bounds of the cache.
+    pub cache: CacheConfig,
     /// Who records traces; nobody where nothing is said.
     pub traces: Traces,
 }
@@ -106,6 +108,7 @@ impl Default for EngineConfig {
             work_tenant_buffered_max: 2_048,
             work_tenant_buffered_bytes_max: 8 << 20,
             on_view_change: OnViewChange::default(),
+            cache: CacheConfig::default(),
             traces: Traces::default(),
         }
     }
@@ -134,6 +137,7 @@ impl EngineConfig {
 
     /// Checks what nothing could work with.
     pub(crate) fn validate(&self) -> Result<(), Error> {
-        self.check_bounds()
+        self.check_bounds()?;
+        self.cache.check_bounds()
     }
 }

@@ -1,3 +1,4 @@
+mod cache;
 mod entities;
 mod health;
 mod processes;
@@ -10,11 +11,12 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use underlay_core::{
-    Aggregate, Checkpoints, Clock, Error, EventStore, Leases, LogFilter, Operation, Position, Query,
+    Aggregate, Cache, Checkpoints, Clock, Error, EventStore, Leases, LogFilter, Operation, Position, Query,
     ReadModels, RecordedEvent, Scheduler, Schedules, SkippedEvent, Snapshots, StreamName, TenantId, ViewInfo,
     Wakeups, WorkQueue,
 };
 
+use crate::cache::{CACHE_PUMP, Invalidator, TieredCache};
 use crate::commands::Commands;
 use crate::entities::EntityKeeper;
 use crate::health::StoreHealth;
@@ -110,7 +112,7 @@ impl std::fmt::Debug for RowStore {
 pub type RowStores = BTreeMap<String, RowStore>;
 
 /// Stores beside that of the log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Stores {
     /// Stores of rows, for the views that name one.
     pub rows: RowStores,
@@ -118,6 +120,19 @@ pub struct Stores {
     pub entities: EntityStores,
     /// Those of them that can be asked how they are.
     pub health: Vec<WatchedStore>,
+    /// The cache behind that of the process; none where each process has its own alone.
+    pub cache: Option<Arc<dyn Cache>>,
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stores")
+            .field("rows", &self.rows)
+            .field("entities", &self.entities)
+            .field("health", &self.health)
+            .field("has_cache", &self.cache.is_some())
+            .finish()
+    }
 }
 
 impl std::fmt::Debug for Ports {
@@ -139,6 +154,10 @@ struct Inner {
     views: Arc<Views>,
     entities: Arc<EntityKeeper>,
     store_health: StoreHealth,
+    cache: TieredCache,
+    /// What events take away from the cache; none where they take nothing.
+    invalidator: Option<Invalidator>,
+    recent_log: Arc<RecentLog>,
     processes: Option<Arc<Processes>>,
     workers: Workers,
     pumps: Arc<Pumps>,
@@ -192,8 +211,20 @@ impl Engine {
         registry: Registry,
         config: EngineConfig,
     ) -> Result<Self, Error> {
-        registry.validate()?;
         config.validate()?;
+        let cache = TieredCache::new(ports.clock.clone(), config.cache.clone(), stores.cache.clone());
+        let invalidator = match registry.invalidations() {
+            none if none.is_empty() => None,
+            some => Some(Invalidator::new(&cache, some)?),
+        };
+        let registry = match &invalidator {
+            // Of what happened while no process was there, the outer tier hears by a pump.
+            Some(outer) if stores.cache.is_some() && ports.work.is_some() => {
+                registry.pump(CACHE_PUMP, outer.clone())
+            }
+            _ => registry,
+        };
+        registry.validate()?;
         let store_metrics = Arc::<StoreMetrics>::default();
         let scheduler_metrics = Arc::<SchedulerMetrics>::default();
         let work = ports.work.map(|work| work.measured(&ports.clock, &scheduler_metrics));
@@ -212,7 +243,7 @@ impl Engine {
         let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
         let views = Arc::new(Views::new(&ports, &recent_log, stores.rows, &registry, &config)?);
         let entities =
-            Arc::new(EntityKeeper::new(&registry, &stores.entities, ports.store.keeps_entities())?);
+            Arc::new(EntityKeeper::new(&registry, &stores.entities, ports.store.keeps_entities(), &cache)?);
         let store_health = StoreHealth::new(stores.health, ports.clock.clone());
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &recent_log, &registry, &config)?;
@@ -229,6 +260,9 @@ impl Engine {
             views,
             entities,
             store_health,
+            cache,
+            invalidator,
+            recent_log,
             processes,
             workers,
             pumps,

@@ -4,12 +4,14 @@
 //! [`Wakeups`](underlay_core::Wakeups), [`Clock`](underlay_core::Clock)) and never names an adapter.
 
 mod browse;
+mod cache;
 mod commands;
 mod config;
 mod engine;
 mod entities;
 mod health;
 mod known;
+mod lru;
 mod metrics;
 mod names;
 mod options;
@@ -26,6 +28,7 @@ mod views;
 mod work;
 
 pub use browse::{Browse, EventFilter, EventQuery};
+pub use cache::{CacheConfig, Cacheable, Keep, TenantCache, TieredCache};
 pub use commands::{
     AsOf, Cancelled, CommandInfo, CommandList, CommandPage, CommandStatus, ErasedRefusal, ExecuteError,
     ExecuteNamedError, Executed, PastState, Request, SubmitOptions, Submitted, WaitingCommand,

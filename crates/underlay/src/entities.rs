@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use underlay_core::Error;
 use underlay_core::options::{OptionKind, OptionSpec, Options};
 
+use crate::cache::EntityTimes;
 use crate::config::Config;
 use crate::{Adapters, Store};
 
@@ -21,6 +22,8 @@ pub(crate) struct EntitySettings {
     pub(crate) rest: EntityAddress,
     /// The entities there are, each with its own store where it has one.
     pub(crate) of: EntityAddresses,
+    /// How long copies of them are kept.
+    pub(crate) times: EntityTimes,
 }
 
 /// The store of the entities that have none of their own.
@@ -40,6 +43,7 @@ impl EntitySettings {
     pub(crate) fn add(&mut self, entity: &'static str) {
         self.rest.has_entities = true;
         self.of.0.entry(entity).or_default();
+        self.times.add(entity, None);
     }
 
     /// Every address that is set, with the key that sets it.

@@ -10,6 +10,7 @@
 
 mod adapters;
 pub mod archive_file;
+mod cache;
 mod cli;
 mod config;
 mod entities;
@@ -47,9 +48,9 @@ pub use underlay_core::{adapter, domain, memory, ports, words};
 pub use underlay_derive::{command, entity, event, refusal, row, snapshot, value};
 pub use underlay_outbound::mail::Template;
 pub use underlay_runtime::{
-    Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ErasedRefusal, ExecuteError,
-    ExecuteNamedError, Executed, Missed, OnViewChange, Page, RebuildFrom, Repositories, Repository, Request,
-    ScheduleDefinition, SubmitOptions, Submitted, Traces, UnitOfWork,
+    CacheConfig, Cacheable, Cancelled, CommandInfo, CommandStatus, Engine, EngineConfig, ErasedRefusal,
+    ExecuteError, ExecuteNamedError, Executed, Keep, Missed, OnViewChange, Page, RebuildFrom, Repositories,
+    Repository, Request, ScheduleDefinition, SubmitOptions, Submitted, TenantCache, Traces, UnitOfWork,
 };
 pub use underlay_server as server;
 pub use underlay_server::{

@@ -6,8 +6,8 @@ use std::time::Duration;
 use underlay_core::adapter::Adapter;
 use underlay_core::options::Configurable;
 use underlay_core::{
-    Aggregate, BusSubscription, Draw, Entity as _, Error, Handler, Mail, Operation, Persistent, Process,
-    Scheduler, Sink, SnapshotState, Subscriber, View,
+    Aggregate, BusSubscription, Draw, Entity as _, Error, Event, Handler, Mail, Operation, Persistent,
+    Process, Recorded, Scheduler, Sink, SnapshotState, Subscriber, View,
 };
 use underlay_runtime::{Engine, EngineConfig, Registry};
 use underlay_server::{Credentials, Example, LinkPage, LogReaders, ServerConfig};
@@ -126,6 +126,26 @@ impl Service {
     pub fn entity<T: Persistent>(mut self) -> Self {
         self.registry = self.registry.entity::<T>();
         self.settings.entities.add(T::Stored::NAME);
+        self
+    }
+
+    /// The same, and keeps copies of them in the cache for so long, where the section `entities.cache` of the configuration says
+    /// nothing else: one that a repository reads by its id may be so old where another process has changed it.
+    #[must_use]
+    pub fn entity_cached<T: Persistent>(self, ttl: Duration) -> Self {
+        let mut service = self.entity::<T>();
+        service.settings.entities.times.add(T::Stored::NAME, Some(ttl));
+        service
+    }
+
+    /// Takes away from the cache what an event makes stale: all values of its tenant that have one of these tags. Every process
+    /// does so soon after the commit, whichever process made it.
+    #[must_use]
+    pub fn cache_invalidated_by<E: Event>(
+        mut self,
+        tags: impl Fn(&Recorded<E>) -> Vec<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.registry = self.registry.cache_invalidated_by::<E>(tags);
         self
     }
 
@@ -404,7 +424,14 @@ impl Service {
         if let Some(work) = &mut ports.work {
             work.scheduler = scheduler;
         }
-        Engine::with_stores(ports, store.stores(), self.registry.clone(), config)
+        let mut stores = store.stores();
+        let there = self.registry.entities();
+        for (entity, ttl) in self.settings.entities.times.times() {
+            if there.iter().any(|schema| schema.name == entity) {
+                stores.entities = stores.entities.cached(entity, ttl);
+            }
+        }
+        Engine::with_stores(ports, stores, self.registry.clone(), config)
     }
 
     /// The same without what needs a store of entities.

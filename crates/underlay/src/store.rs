@@ -33,6 +33,8 @@ pub struct Store {
     rows: BTreeMap<String, Backend>,
     /// Stores of entities, where they are not kept as the log is.
     entities: Vec<OtherEntities>,
+    /// What stands behind the caches of the processes.
+    cache: Option<Backend>,
 }
 
 /// A store that has entities in place of that of the log.
@@ -51,6 +53,9 @@ const STORE_OF_LOG: &str = "the store of the log";
 
 /// What the log of the service calls a store that has the rows in place of that of the log.
 const STORE_OF_ROWS: &str = "the store of rows";
+
+/// What the log of the service calls the cache behind that of each process.
+const STORE_OF_CACHE: &str = "the cache";
 
 /// The log, which a store always has.
 #[derive(Clone)]
@@ -96,7 +101,10 @@ impl Store {
     /// [`Error::Invalid`] where the backend has no log.
     pub fn of(backend: Backend) -> Result<Self, Error> {
         match backend.store.clone() {
-            Some(log) => Ok(Self { log: Log(log), backend, rows: BTreeMap::new(), entities: Vec::new() }),
+            Some(log) => {
+                let (rows, entities) = (BTreeMap::new(), Vec::new());
+                Ok(Self { log: Log(log), backend, rows, entities, cache: None })
+            }
             None => Err(Error::invalid(
                 "this backend keeps no log; give the store a log of another, and the rows of this one \
                  (Backend::with_rows_of)",
@@ -180,6 +188,19 @@ impl Store {
         self
     }
 
+    /// Puts a cache behind those of the processes. `name` is what errors call it, such as its address. It is closed with this
+    /// store.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the backend keeps no cache.
+    pub fn with_cache(mut self, name: impl Into<String>, backend: Backend) -> Result<Self, Error> {
+        if backend.cache.is_none() {
+            return Err(Error::invalid(format!("the store {} keeps no cache", name.into())));
+        }
+        self.cache = Some(backend);
+        Ok(self)
+    }
+
     /// Which store has which entities, for an engine.
     #[must_use]
     pub fn entity_stores(&self) -> EntityStores {
@@ -210,16 +231,21 @@ impl Store {
         let entities = self.entities.iter().filter_map(|other| {
             Some((StorePart::Entities, other.name.as_str(), other.backend.as_ref()?.health.as_ref()?))
         });
-        let watched = beside_log.chain(rows).chain(entities);
+        let cache = self
+            .cache
+            .iter()
+            .filter_map(|backend| Some((StorePart::Cache, STORE_OF_CACHE, backend.health.as_ref()?)));
+        let watched = beside_log.chain(rows).chain(entities).chain(cache);
         watched
             .map(|(part, name, health)| WatchedStore { part, name: name.to_owned(), health: health.clone() })
             .collect()
     }
 
-    /// The stores of rows and of entities, for an engine.
+    /// The stores of rows and of entities, and the cache, for an engine.
     #[must_use]
     pub fn stores(&self) -> Stores {
-        Stores { rows: self.row_stores(), entities: self.entity_stores(), health: self.watched_stores() }
+        let cache = self.cache.as_ref().and_then(|backend| backend.cache.clone());
+        Stores { rows: self.row_stores(), entities: self.entity_stores(), health: self.watched_stores(), cache }
     }
 
     /// The stores of rows by name, for an engine.
@@ -289,7 +315,7 @@ impl Store {
         // Rows are made of the log, so what writes them is closed first.
         let mut closed = Ok(());
         let entities = self.entities.into_iter().filter_map(|other| other.backend);
-        for backend in self.rows.into_values().chain(entities).chain([self.backend]) {
+        for backend in self.rows.into_values().chain(entities).chain(self.cache).chain([self.backend]) {
             closed = closed.and(backend.close().await);
         }
         closed

@@ -18,6 +18,8 @@ pub mod rate;
 pub mod statement_template;
 pub mod transfer;
 
+use std::time::Duration;
+
 use underlay::Service;
 
 use crate::account::Account;
@@ -41,7 +43,7 @@ pub fn service() -> Service {
         .operation::<PostEntry>()
         .view(Balances)
         // region: entities
-        .entity::<Rate>()
+        .entity_cached::<Rate>(Duration::from_secs(30))
         .entity::<Profile>()
         .entity::<StatementTemplate>()
         // endregion: entities

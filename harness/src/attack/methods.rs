@@ -167,6 +167,7 @@ const OF_NO_TENANT: [&str; 92] = [
     "Cache::exists",
     "Cache::get_many",
     "Cache::invalidate",
+    "Cache::invalidate_matching",
     "Cache::set_many",
     "CacheExt::delete",
     "CacheExt::get",
@@ -276,6 +277,7 @@ mod tests {
             "write_metrics",
             "write_standings",
             // What is handed out is of the tenant of a request, and takes no other.
+            "cache",
             "repositories",
             "repository",
             "unit_of_work",

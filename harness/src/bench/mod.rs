@@ -6,6 +6,7 @@
 //! program, never in memory.
 
 mod account;
+mod cache;
 mod catch_up;
 mod commits;
 mod disk;
@@ -44,7 +45,7 @@ pub(crate) struct Arguments {
     /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door, scheduler; on
+    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door, scheduler, cache; on
     /// PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
     /// work-drain, work-commands, work-latency, work-cost, work-turns
     #[arg(long, value_name = "NAME")]
@@ -137,6 +138,7 @@ const PARTS: &[&str] = &[
     "feed",
     "front-door",
     scheduler::PART,
+    cache::PART,
 ];
 
 /// Measures, prints a table, and writes the file where one is asked for.
@@ -182,6 +184,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             "neighbour" => neighbour::measure(&disk, &scale).await?,
             "feed" => live_feed::measure(&disk, &scale).await?,
             "front-door" => front_door::measure(&disk, arguments.ledger.as_deref(), &scale).await?,
+            cache::PART => cache::measure(&scale).await?,
             scheduler::PART => scheduler::measure(&disk, &scale).await?,
             "memory" => memory::measure(&disk, &scale).await?,
             _ => index_costs::measure(&disk, &scale).await?,

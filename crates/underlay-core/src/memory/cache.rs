@@ -1,10 +1,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::ports::{
-    Cache, CacheEntry, Clock, SystemClock, check_cache_entries, check_cache_keys, check_cache_tag,
+    Cache, CacheEntry, CachedValue, Clock, SystemClock, cache_pattern_matches, check_cache_entries,
+    check_cache_keys, check_cache_pattern, check_cache_tag,
 };
 use crate::words::{Error, TenantId, Timestamp};
 
@@ -51,13 +53,14 @@ impl MemoryCache {
 
 #[async_trait]
 impl Cache for MemoryCache {
-    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<CachedValue>>, Error> {
         check_cache_keys(keys.iter().map(String::as_str))?;
         let now = self.clock.now();
         let values = self.lock();
         let get = |key: &String| {
-            let kept = values.get(&(tenant.clone(), key.clone()));
-            kept.filter(|kept| kept.until > now).map(|kept| kept.value.clone())
+            let kept = values.get(&(tenant.clone(), key.clone())).filter(|kept| kept.until > now)?;
+            let left = Duration::try_from(kept.until.duration_since(now)).unwrap_or_default();
+            Some(CachedValue { value: kept.value.clone(), left, tags: kept.tags.clone() })
         };
         Ok(keys.iter().map(get).collect())
     }
@@ -90,6 +93,12 @@ impl Cache for MemoryCache {
     async fn invalidate(&self, tenant: &TenantId, tag: &str) -> Result<(), Error> {
         check_cache_tag(tag)?;
         self.lock().retain(|(owner, _), kept| owner != tenant || !kept.tags.iter().any(|has| has == tag));
+        Ok(())
+    }
+
+    async fn invalidate_matching(&self, tenant: &TenantId, pattern: &str) -> Result<(), Error> {
+        check_cache_pattern(pattern)?;
+        self.lock().retain(|(owner, key), _| owner != tenant || !cache_pattern_matches(pattern, key));
         Ok(())
     }
 

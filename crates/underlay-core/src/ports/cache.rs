@@ -4,8 +4,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::words::limits::{
-    CACHE_KEY_BYTES_MAX, CACHE_KEYS_MAX, CACHE_TAG_BYTES_MAX, CACHE_TAGS_MAX, CACHE_TTL_MAX,
-    CACHE_VALUE_BYTES_MAX,
+    CACHE_KEY_BYTES_MAX, CACHE_KEYS_MAX, CACHE_PATTERN_STARS_MAX, CACHE_TAG_BYTES_MAX, CACHE_TAGS_MAX,
+    CACHE_TTL_MAX, CACHE_VALUE_BYTES_MAX,
 };
 use crate::words::{Error, TenantId};
 
@@ -37,6 +37,17 @@ impl CacheEntry {
     }
 }
 
+/// A value that was found in a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachedValue {
+    /// What was set.
+    pub value: Vec<u8>,
+    /// How long it is still kept at most.
+    pub left: Duration,
+    /// The tags it was set with.
+    pub tags: Vec<String>,
+}
+
 /// Keeps copies of what is stored elsewhere, for a time. Whatever is in it may be gone at any moment.
 ///
 /// A cache never fails because it is away. Then nothing is found, and what is set is dropped. The adapter says in the
@@ -58,13 +69,15 @@ impl CacheEntry {
 /// 9. *What exceeds a limit is `Invalid` with the limit's name, and changes nothing.* `limits_of_a_cache_are_named`
 /// 10. *Callers at the same time see whole values, and after the last answer all see the same.* `cached_values_are_whole`
 /// 11. *A cache that is away finds nothing and fails no call. Once it is back it serves by itself, and what was deleted or invalidated meanwhile is not found.* `a_cache_that_is_away_fails_nobody`
+/// 12. *A value found comes with the tags it was set with, and with the time that is left of its own.* `a_cached_value_knows_its_rest`
+/// 13. *To invalidate a pattern takes away the values whose keys match it, where a star stands for any text, and no others.* `a_pattern_is_invalidated`
 #[async_trait]
 pub trait Cache: Send + Sync + 'static {
     /// Finds values, in the order of the keys; none where there is none, or the cache is away.
     ///
     /// # Errors
     /// [`Error::Invalid`] as [`check_cache_keys`] says.
-    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error>;
+    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<CachedValue>>, Error>;
 
     /// Whether there is a value of a key.
     ///
@@ -90,6 +103,13 @@ pub trait Cache: Send + Sync + 'static {
     /// [`Error::Invalid`] as [`check_cache_tag`] says.
     async fn invalidate(&self, tenant: &TenantId, tag: &str) -> Result<(), Error>;
 
+    /// Takes all values of a tenant away whose keys match a pattern. It may look at every key there is, so a tag is
+    /// better where one can be given.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] as [`check_cache_pattern`] says.
+    async fn invalidate_matching(&self, tenant: &TenantId, pattern: &str) -> Result<(), Error>;
+
     /// Takes all values of a tenant away.
     ///
     /// # Errors
@@ -105,7 +125,8 @@ pub trait CacheExt: Cache {
     /// # Errors
     /// As [`Cache::get_many`].
     async fn get(&self, tenant: &TenantId, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.get_many(tenant, &[key.to_owned()]).await?.pop().flatten())
+        let found = self.get_many(tenant, &[key.to_owned()]).await?.pop().flatten();
+        Ok(found.map(|found| found.value))
     }
 
     /// Keeps a value for its time at most.
@@ -129,7 +150,7 @@ impl<C: Cache + ?Sized> CacheExt for C {}
 
 #[async_trait]
 impl<C: Cache + ?Sized> Cache for Arc<C> {
-    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<CachedValue>>, Error> {
         (**self).get_many(tenant, keys).await
     }
     async fn exists(&self, tenant: &TenantId, key: &str) -> Result<bool, Error> {
@@ -143,6 +164,9 @@ impl<C: Cache + ?Sized> Cache for Arc<C> {
     }
     async fn invalidate(&self, tenant: &TenantId, tag: &str) -> Result<(), Error> {
         (**self).invalidate(tenant, tag).await
+    }
+    async fn invalidate_matching(&self, tenant: &TenantId, pattern: &str) -> Result<(), Error> {
+        (**self).invalidate_matching(tenant, pattern).await
     }
     async fn clear(&self, tenant: &TenantId) -> Result<(), Error> {
         (**self).clear(tenant).await
@@ -189,6 +213,32 @@ pub fn check_cache_tag(tag: &str) -> Result<(), Error> {
     check_text("tag", tag, "CACHE_TAG_BYTES_MAX", CACHE_TAG_BYTES_MAX)
 }
 
+/// Checks a pattern. Adapters call it first.
+///
+/// # Errors
+/// [`Error::Invalid`] that names the limit.
+pub fn check_cache_pattern(pattern: &str) -> Result<(), Error> {
+    check_text("pattern", pattern, "CACHE_KEY_BYTES_MAX", CACHE_KEY_BYTES_MAX)?;
+    let stars = pattern.bytes().filter(|byte| *byte == b'*').count();
+    check_count("stars in a pattern", stars, "CACHE_PATTERN_STARS_MAX", CACHE_PATTERN_STARS_MAX)
+}
+
+/// Whether a key matches a pattern: a star stands for any text, none too, and everything else for itself.
+#[must_use]
+pub fn cache_pattern_matches(pattern: &str, key: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == key };
+    let Some(mut key) = key.strip_prefix(first) else { return false };
+    let (between, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    // The first place of each is as good as any later one, since whatever follows may stand anywhere behind it.
+    for part in between.split('*') {
+        match key.find(part) {
+            Some(at) => key = &key[at + part.len()..],
+            None => return false,
+        }
+    }
+    key.ends_with(last)
+}
+
 fn check_count(what: &str, count: usize, limit: &str, max: usize) -> Result<(), Error> {
     if count > max {
         return Err(Error::invalid(format!("{count} {what} exceed {limit} = {max}")));
@@ -204,4 +254,42 @@ fn check_text(what: &str, text: &str, limit: &str, max: usize) -> Result<(), Err
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, key) in [
+            ("*", "a"),
+            ("a", "a"),
+            ("a*", "a"),
+            ("a*", "abc"),
+            ("*c", "abc"),
+            ("a*c", "abbc"),
+            ("a*b*c", "abc"),
+            ("*b*", "abc"),
+            ("a**c", "ac"),
+            ("*ab", "aab"),
+            ("a*b*ab", "abab"),
+            ("é*", "éa"),
+            ("a?[b]*", "a?[b]c"),
+        ] {
+            assert!(cache_pattern_matches(pattern, key), "{pattern} matches {key}");
+        }
+        for (pattern, key) in [
+            ("a", "ab"),
+            ("a*", "ba"),
+            ("*a", "ab"),
+            ("ab*b", "ab"),
+            ("a*b*ab", "aab"),
+            ("a?", "ab"),
+            ("[a]", "a"),
+            ("*b*b*", "ab"),
+        ] {
+            assert!(!cache_pattern_matches(pattern, key), "{pattern} does not match {key}");
+        }
+    }
 }

@@ -24,7 +24,10 @@ mod wakeups;
 mod work_queue;
 
 pub use archive::{Archive, ArchivePage, ArchivedCommit, Imported, Retention};
-pub use cache::{Cache, CacheEntry, CacheExt, check_cache_entries, check_cache_keys, check_cache_tag};
+pub use cache::{
+    Cache, CacheEntry, CacheExt, CachedValue, cache_pattern_matches, check_cache_entries, check_cache_keys,
+    check_cache_pattern, check_cache_tag,
+};
 pub use checkpoints::{Checkpoints, StoredCheckpoint, check_checkpoint_name};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entities::{Atomicity, Entities, check_entity_ids, entity_not_prepared};

@@ -135,6 +135,8 @@ pub const CACHE_KEY_BYTES_MAX: usize = 512;
 pub const CACHE_VALUE_BYTES_MAX: usize = 1 << 20;
 /// Keys of one call to a cache.
 pub const CACHE_KEYS_MAX: usize = 1_000;
+/// Stars in a pattern of keys of a cache.
+pub const CACHE_PATTERN_STARS_MAX: usize = 4;
 /// Tags of one value of a cache.
 pub const CACHE_TAGS_MAX: usize = 8;
 /// Bytes in a tag of a cache.

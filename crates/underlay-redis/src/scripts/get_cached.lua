@@ -2,7 +2,7 @@
 --
 -- KEYS: the mark of the tenant, then the values. The marks of tags are in the same slot; which they are the values say.
 -- ARGV: what the keys of the tags begin with, 'values' or 'exists'.
--- Answer: of each key its value, or 1 where only that is asked, or nil.
+-- Answer: of each key its value, the milliseconds that are left of it and its tags; or 1 where only that is asked; or nil.
 
 local everything = redis.call('GET', KEYS[1])
 local answer = {}
@@ -20,7 +20,7 @@ for at = 2, #KEYS do
     elseif ARGV[2] == 'exists' then
         answer[at - 1] = 1
     else
-        answer[at - 1] = redis.call('HGET', KEYS[at], 'value')
+        answer[at - 1] = { redis.call('HGET', KEYS[at], 'value'), redis.call('PTTL', KEYS[at]), kept[2] }
     end
 end
 return answer

@@ -1,246 +1,51 @@
-//! The states that are kept in memory: bounded by bytes, with a share for each tenant.
-//!
-//! - All states together take at most `bytes_max`; one that is larger alone is not kept.
-//! - What is free anybody may use. Where room is needed, a tenant that has more than its share gives
-//!   first, and the one who wants the room before any other: the state it has used longest ago. Only
-//!   where nobody has more than a share, the state that anybody used longest ago goes.
-//! - So whoever floods the cache pushes out its own states, and a tenant within its share keeps what it
-//!   uses.
-//! - Bytes are an estimate ([`AggregateState::bytes`]), and what an entry takes beside the state.
-//!
-//! One lock, held for a look into two maps and a few links; states are dropped after it is given back.
+//! The states that are kept in memory: bounded by bytes, with a share for each tenant, as [`TenantLru`] says. Bytes are an
+//! estimate ([`AggregateState::bytes`]), and what an entry takes beside the state.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use underlay_core::{AggregateState, StreamName, TenantId};
+
+use crate::lru::TenantLru;
 
 /// About what an entry takes beside its names and the state.
 const ENTRY_BYTES: usize = 256;
 
 /// The states of a process.
-pub(crate) struct States {
-    kept: Mutex<Kept>,
-    bytes_max: usize,
-    tenant_bytes_max: usize,
-}
-
-#[derive(Default)]
-struct Kept {
-    /// Entries by their numbers; those that are free are in `free`.
-    entries: Vec<Option<Entry>>,
-    free: Vec<usize>,
-    tenants: HashMap<TenantId, Tenant>,
-    /// Those that have more than a share.
-    beyond_share: BTreeSet<TenantId>,
-    all: List,
-    bytes: usize,
-}
-
-#[derive(Default)]
-struct Tenant {
-    numbers: HashMap<StreamName, usize>,
-    own: List,
-    bytes: usize,
-}
-
-struct Entry {
-    tenant: TenantId,
-    stream: StreamName,
-    state: AggregateState,
-    bytes: usize,
-    among_all: Links,
-    among_own: Links,
-}
-
-/// Entries in the order they were used last.
-#[derive(Clone, Copy, Debug, Default)]
-struct List {
-    newest: Option<usize>,
-    oldest: Option<usize>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Links {
-    newer: Option<usize>,
-    older: Option<usize>,
-}
-
-/// The two lists an entry is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Among {
-    All,
-    Own,
-}
+pub(crate) struct States(Mutex<TenantLru<StreamName, AggregateState>>);
 
 impl States {
     pub(crate) fn new(bytes_max: usize, tenant_bytes_max: usize) -> Self {
-        Self { kept: Mutex::default(), bytes_max, tenant_bytes_max }
+        Self(Mutex::new(TenantLru::new(bytes_max, tenant_bytes_max)))
     }
 
     /// The state of a stream, which has been used by that.
     pub(crate) fn get(&self, tenant: &TenantId, stream: &StreamName) -> Option<AggregateState> {
-        let mut kept = self.kept();
-        let number = kept.number(tenant, stream)?;
-        kept.touch(number);
-        kept.entries.get(number)?.as_ref().map(|entry| entry.state.clone())
+        self.kept().get(tenant, stream).cloned()
     }
 
     /// Keeps a state of so many bytes; one of a later version stays.
     pub(crate) fn insert(&self, tenant: &TenantId, stream: &StreamName, state: AggregateState, bytes: usize) {
         let beside = ENTRY_BYTES + tenant.as_str().len() + stream.as_str().len();
         let bytes = bytes.saturating_add(beside);
-        // Dropped when the lock is given back: a state may be large.
-        let mut gone = Vec::new();
         let mut kept = self.kept();
-        if let Some(number) = kept.number(tenant, stream) {
-            let is_later = |entry: &Entry| entry.state.version() > state.version();
-            if kept.entries[number].as_ref().is_some_and(is_later) {
-                return;
-            }
-            gone.extend(kept.remove(number, self.tenant_bytes_max));
+        if kept.get(tenant, stream).is_some_and(|there| there.version() > state.version()) {
+            return;
         }
-        if bytes <= self.bytes_max {
-            kept.add(tenant, stream, state, bytes, self.tenant_bytes_max);
-            while kept.bytes > self.bytes_max
-                && let Some(number) = kept.next_to_go(tenant)
-            {
-                gone.extend(kept.remove(number, self.tenant_bytes_max));
-            }
-        }
+        let gone = kept.insert(tenant, stream.clone(), state, bytes);
+        // Dropped when the lock is given back: a state may be large.
         drop(kept);
         drop(gone);
     }
 
     /// Forgets the state of a stream.
     pub(crate) fn remove(&self, tenant: &TenantId, stream: &StreamName) {
-        let mut kept = self.kept();
-        let gone = kept.number(tenant, stream).map(|number| kept.remove(number, self.tenant_bytes_max));
-        drop(kept);
+        let gone = self.kept().remove(tenant, stream);
         drop(gone);
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, TenantLru<StreamName, AggregateState>> {
         // Nothing below the lock can panic half way.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    fn number(&self, tenant: &TenantId, stream: &StreamName) -> Option<usize> {
-        self.tenants.get(tenant)?.numbers.get(stream).copied()
-    }
-
-    fn add(
-        &mut self,
-        tenant: &TenantId,
-        stream: &StreamName,
-        state: AggregateState,
-        bytes: usize,
-        tenant_bytes_max: usize,
-    ) {
-        let number = self.free.pop().unwrap_or(self.entries.len());
-        if number == self.entries.len() {
-            self.entries.push(None);
-        }
-        let (among_all, among_own) = (Links::default(), Links::default());
-        let (owner, name) = (tenant.clone(), stream.clone());
-        self.entries[number] =
-            Some(Entry { tenant: owner, stream: name, state, bytes, among_all, among_own });
-        self.bytes += bytes;
-        let own = self.tenants.entry(tenant.clone()).or_default();
-        own.numbers.insert(stream.clone(), number);
-        own.bytes += bytes;
-        if own.bytes > tenant_bytes_max {
-            self.beyond_share.insert(tenant.clone());
-        }
-        self.link(Among::All, number);
-        self.link(Among::Own, number);
-    }
-
-    fn remove(&mut self, number: usize, tenant_bytes_max: usize) -> Option<AggregateState> {
-        self.unlink(Among::All, number);
-        self.unlink(Among::Own, number);
-        let entry = self.entries.get_mut(number)?.take()?;
-        self.free.push(number);
-        self.bytes -= entry.bytes;
-        if let Some(own) = self.tenants.get_mut(&entry.tenant) {
-            own.numbers.remove(&entry.stream);
-            own.bytes -= entry.bytes;
-            if own.bytes <= tenant_bytes_max {
-                self.beyond_share.remove(&entry.tenant);
-            }
-            if own.numbers.is_empty() {
-                self.tenants.remove(&entry.tenant);
-            }
-        }
-        Some(entry.state)
-    }
-
-    /// What goes where a tenant wants room.
-    fn next_to_go(&self, tenant: &TenantId) -> Option<usize> {
-        let giver = self.beyond_share.get(tenant).or_else(|| self.beyond_share.first());
-        match giver {
-            Some(giver) => self.tenants.get(giver)?.own.oldest,
-            None => self.all.oldest,
-        }
-    }
-
-    /// Moves an entry to the front of its lists.
-    fn touch(&mut self, number: usize) {
-        for among in [Among::All, Among::Own] {
-            if self.list(among, number).is_some_and(|list| list.newest != Some(number)) {
-                self.unlink(among, number);
-                self.link(among, number);
-            }
-        }
-    }
-
-    fn list(&mut self, among: Among, number: usize) -> Option<&mut List> {
-        match among {
-            Among::All => Some(&mut self.all),
-            Among::Own => {
-                let entry = self.entries.get(number)?.as_ref()?;
-                self.tenants.get_mut(&entry.tenant).map(|own| &mut own.own)
-            }
-        }
-    }
-
-    fn links(&mut self, among: Among, number: usize) -> Option<&mut Links> {
-        let entry = self.entries.get_mut(number)?.as_mut()?;
-        Some(match among {
-            Among::All => &mut entry.among_all,
-            Among::Own => &mut entry.among_own,
-        })
-    }
-
-    fn link(&mut self, among: Among, number: usize) {
-        let Some(list) = self.list(among, number) else { return };
-        let older = list.newest.replace(number);
-        list.oldest.get_or_insert(number);
-        if let Some(links) = self.links(among, number) {
-            *links = Links { newer: None, older };
-        }
-        if let Some(links) = older.and_then(|older| self.links(among, older)) {
-            links.newer = Some(number);
-        }
-    }
-
-    fn unlink(&mut self, among: Among, number: usize) {
-        let Some(Links { newer, older }) = self.links(among, number).map(std::mem::take) else { return };
-        if let Some(links) = newer.and_then(|newer| self.links(among, newer)) {
-            links.older = older;
-        }
-        if let Some(links) = older.and_then(|older| self.links(among, older)) {
-            links.newer = newer;
-        }
-        let Some(list) = self.list(among, number) else { return };
-        if newer.is_none() {
-            list.newest = older;
-        }
-        if older.is_none() {
-            list.oldest = newer;
-        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -314,36 +119,8 @@ mod tests {
         states.get(&tenant(owner), &stream(number)).is_some()
     }
 
-    /// Compares what is counted and linked with what is there.
     fn check(states: &States) {
-        let kept = states.kept();
-        let entries = || kept.entries.iter().flatten();
-        assert_eq!(kept.bytes, entries().map(|entry| entry.bytes).sum::<usize>());
-        assert!(kept.bytes <= states.bytes_max, "{} bytes are kept", kept.bytes);
-        assert_eq!(kept.entries.len(), kept.free.len() + entries().count());
-        let walk = |list: List, next: fn(&Entry) -> Links| {
-            let (mut numbers, mut at) = (Vec::new(), list.newest);
-            while let Some(number) = at {
-                let links = next(kept.entries[number].as_ref().unwrap());
-                assert_eq!(links.newer, numbers.last().copied());
-                numbers.push(number);
-                at = links.older;
-            }
-            assert_eq!(list.oldest, numbers.last().copied());
-            numbers.len()
-        };
-        assert_eq!(walk(kept.all, |entry| entry.among_all), entries().count());
-        let mut own = 0;
-        for (name, tenant) in &kept.tenants {
-            let count = walk(tenant.own, |entry| entry.among_own);
-            assert!(count > 0 && count == tenant.numbers.len());
-            own += count;
-            let of_tenant = entries().filter(|entry| entry.tenant == *name);
-            assert_eq!(tenant.bytes, of_tenant.map(|entry| entry.bytes).sum::<usize>());
-            assert_eq!(kept.beyond_share.contains(name), tenant.bytes > states.tenant_bytes_max);
-        }
-        assert_eq!(own, entries().count());
-        assert!(kept.beyond_share.iter().all(|name| kept.tenants.contains_key(name)));
+        states.kept().check();
     }
 
     #[test]

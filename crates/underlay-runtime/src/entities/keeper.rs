@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
-use underlay_core::{Entity, EntityChange, Error, Persistent, StoredEntity};
+use underlay_core::{Entities, Entity, EntityChange, Error, Persistent, StoredEntity, TenantId};
 
+use super::cached::{CachedEntities, Forgetting};
 use super::{EntityStore, EntityStores};
 use crate::Registry;
+use crate::cache::TieredCache;
 use crate::names::{listed, not_found};
 use crate::registry::EntityEntry;
 
@@ -14,12 +16,15 @@ pub(crate) struct EntityKeeper {
     kinds: BTreeMap<&'static str, Arc<Kind>>,
     /// Whether commits can change the entities that are kept beside the log.
     log_keeps_entities: bool,
+    cache: TieredCache,
 }
 
 /// A kind of entity.
 pub(super) struct Kind {
     pub(super) entry: EntityEntry,
     pub(super) store: EntityStore,
+    /// The store behind a cache, where copies are kept.
+    cached: Option<CachedEntities>,
     prepared: OnceCell<()>,
 }
 
@@ -28,6 +33,14 @@ impl Kind {
     pub(super) async fn prepare(&self) -> Result<(), Error> {
         let prepare = || self.store.entities.prepare(&self.entry.schema);
         self.prepared.get_or_try_init(prepare).await.copied()
+    }
+
+    /// The entities as a repository sees them: copies, where they are kept.
+    pub(super) fn entities(&self) -> &dyn Entities {
+        match &self.cached {
+            Some(cached) => cached,
+            None => &*self.store.entities,
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -52,26 +65,36 @@ impl EntityKeeper {
         registry: &Registry,
         stores: &EntityStores,
         log_keeps_entities: bool,
+        cache: &TieredCache,
     ) -> Result<Self, Error> {
         let entries = registry.entity_entries();
         if let Some(unknown) = stores.named().find(|name| !entries.contains_key(name)) {
             let known = listed(entries.keys().copied());
             return Err(Error::invalid(format!(
-                "a store is named for the entity {unknown}, which this service does not have (there are: {known})"
+                "a store or a time is set for the entity {unknown}, which this service does not have (there are: {known})"
             )));
         }
         let kind = |(name, entry): (&&'static str, &EntityEntry)| match stores.find(name) {
-            Some(store) => Ok((
-                *name,
-                Arc::new(Kind { entry: entry.clone(), store: store.clone(), prepared: OnceCell::new() }),
-            )),
+            Some(store) => {
+                let cached = stores
+                    .ttl(name)
+                    .map(|ttl| CachedEntities::new(store.entities.clone(), cache, &entry.schema, ttl));
+                let (entry, store) = (entry.clone(), store.clone());
+                Ok((*name, Arc::new(Kind { entry, store, cached, prepared: OnceCell::new() })))
+            }
             None => Err(Error::invalid(format!(
                 "the store of this service keeps no entities, and the entity {name} has no other; name one that keeps \
                  them, as `store` in the section [entities] does"
             ))),
         };
         let kinds = entries.iter().map(kind).collect::<Result<_, Error>>()?;
-        Ok(Self { kinds, log_keeps_entities })
+        Ok(Self { kinds, log_keeps_entities, cache: cache.clone() })
+    }
+
+    /// Takes the copies of what is changed away, once that was answered.
+    pub(super) fn forgetting(&self, tenant: &TenantId, changes: &[EntityChange]) -> Forgetting {
+        let key = |change: &EntityChange| self.kinds.get(change.entity())?.cached.as_ref()?.key(&change.id);
+        Forgetting::new(&self.cache, tenant, changes.iter().filter_map(key).collect())
     }
 
     /// The kind of a name.

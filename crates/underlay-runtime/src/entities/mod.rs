@@ -11,9 +11,13 @@
 //!                                  └─ commit_with ─► the commit of a decision, with its events
 //! ```
 //!
+//! Where the copies of a kind are kept for a time, a [cache](cached) stands before its store, for repositories alone: what a unit
+//! of work reads it changes, so it reads the store.
+//!
 //! The tenant comes from the request, once. Nothing here takes another one later.
 
 mod by_query;
+mod cached;
 mod keeper;
 mod repository;
 mod stored_repository;

@@ -2,7 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use underlay_core::{
-    EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Query, RowValues, StoredEntity, TenantId,
+    Entities, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Query, RowValues, StoredEntity,
+    TenantId,
 };
 
 use super::keeper::Kind;
@@ -39,8 +40,17 @@ impl StoredRepository {
     /// # Errors
     /// As [`Entities::load`](underlay_core::Entities::load).
     pub async fn find(&self, id: &str) -> Result<Option<StoredEntity>, Error> {
+        self.find_in(self.kind.entities(), id).await
+    }
+
+    /// The same, past the cache.
+    pub(super) async fn find_stored(&self, id: &str) -> Result<Option<StoredEntity>, Error> {
+        self.find_in(&*self.kind.store.entities, id).await
+    }
+
+    async fn find_in(&self, entities: &dyn Entities, id: &str) -> Result<Option<StoredEntity>, Error> {
         self.kind.prepare().await?;
-        let found = self.kind.store.entities.load(self.schema(), &self.tenant, &[id.to_owned()]).await?;
+        let found = entities.load(self.schema(), &self.tenant, &[id.to_owned()]).await?;
         Ok(found.into_iter().flatten().next())
     }
 
@@ -130,7 +140,7 @@ impl StoredRepository {
     async fn apply(&self, change: EntityChange) -> Result<EntityVersion, Error> {
         self.kind.prepare().await?;
         let after = change.version_after();
-        let versions = self.kind.store.entities.apply(&self.tenant, vec![change]).await?;
+        let versions = self.kind.entities().apply(&self.tenant, vec![change]).await?;
         Ok(versions.first().copied().unwrap_or(after))
     }
 }

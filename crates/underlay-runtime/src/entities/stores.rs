@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use underlay_core::Entities;
 
@@ -49,13 +50,15 @@ pub struct EntityStores {
     rest: Option<EntityStore>,
     /// Stores by the names of entities.
     of: BTreeMap<String, EntityStore>,
+    /// How long copies of them are kept, by the names of entities.
+    cached: BTreeMap<String, Duration>,
 }
 
 impl EntityStores {
     /// All entities in one store.
     #[must_use]
     pub fn new(store: EntityStore) -> Self {
-        Self { rest: Some(store), of: BTreeMap::new() }
+        Self { rest: Some(store), ..Self::default() }
     }
 
     /// Keeps the entities of one name in another store.
@@ -65,12 +68,25 @@ impl EntityStores {
         self
     }
 
+    /// Keeps copies of the entities of one name for so long: one that a repository reads by its id comes from the cache, and
+    /// may be so old where another process has changed it.
+    #[must_use]
+    pub fn cached(mut self, entity: impl Into<String>, ttl: Duration) -> Self {
+        self.cached.insert(entity.into(), ttl);
+        self
+    }
+
     pub(super) fn find(&self, entity: &str) -> Option<&EntityStore> {
         self.of.get(entity).or(self.rest.as_ref())
     }
 
-    /// The names of entities that have a store of their own.
+    /// How long copies of the entities of a name are kept; none where they are not.
+    pub(super) fn ttl(&self, entity: &str) -> Option<Duration> {
+        self.cached.get(entity).copied()
+    }
+
+    /// The names of entities that something is said of.
     pub(super) fn named(&self) -> impl Iterator<Item = &str> {
-        self.of.keys().map(String::as_str)
+        self.of.keys().chain(self.cached.keys()).map(String::as_str)
     }
 }

@@ -79,7 +79,8 @@ impl UnitOfWork {
             None => {
                 self.check_room()?;
                 let kind = self.keeper.kind_of::<T>()?.clone();
-                let stored = StoredRepository::new(&kind, self.request.tenant.clone()).find(&place.1).await?;
+                let stored =
+                    StoredRepository::new(&kind, self.request.tenant.clone()).find_stored(&place.1).await?;
                 let tracked = Tracked::new(&kind, place.1.clone()).found(stored);
                 self.tracked.entry(place).or_insert(tracked)
             }
@@ -130,7 +131,10 @@ impl UnitOfWork {
         let Some(store) = self.keeper.one_store(&changes)? else { return Ok(()) };
         check_unit(store.entities.atomicity(), &changes)?;
         self.prepare().await?;
-        store.entities.apply(&self.request.tenant, changes).await?;
+        let forgetting = self.keeper.forgetting(&self.request.tenant, &changes);
+        let stored = store.entities.apply(&self.request.tenant, changes).await;
+        forgetting.end().await;
+        stored?;
         self.settle();
         Ok(())
     }
@@ -150,7 +154,10 @@ impl UnitOfWork {
         command: A::Command,
     ) -> Result<Executed, ExecuteError<A::Refusal>> {
         let changes = self.changes_with_log().await?;
-        let executed = self.commands.execute_with::<A>(&self.request, id, command, &changes).await?;
+        let forgetting = self.keeper.forgetting(&self.request.tenant, &changes);
+        let executed = self.commands.execute_with::<A>(&self.request, id, command, &changes).await;
+        forgetting.end().await;
+        let executed = executed?;
         self.answered(&executed);
         Ok(executed)
     }
@@ -164,7 +171,10 @@ impl UnitOfWork {
         operation: O,
     ) -> Result<Executed, ExecuteError<O::Refusal>> {
         let changes = self.changes_with_log().await?;
-        let executed = self.commands.operate_with(&self.request, operation, &changes).await?;
+        let forgetting = self.keeper.forgetting(&self.request.tenant, &changes);
+        let executed = self.commands.operate_with(&self.request, operation, &changes).await;
+        forgetting.end().await;
+        let executed = executed?;
         self.answered(&executed);
         Ok(executed)
     }

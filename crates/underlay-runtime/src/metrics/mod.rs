@@ -9,6 +9,7 @@
 //! Whatever counts keeps its own instruments, found by the names of the registry and made when the engine is. So what is
 //! counted is bounded, two engines in one process stay apart, and counting takes no lock.
 
+mod cache;
 mod commands;
 mod event_store;
 mod exposition;
@@ -19,6 +20,7 @@ mod standings;
 mod views;
 mod work;
 
+pub(crate) use cache::CacheMetrics;
 pub(crate) use commands::CommandMetrics;
 pub(crate) use event_store::{MeasuredStore, StoreMetrics};
 pub use exposition::{Exposition, Family, Kind, Samples};

@@ -196,6 +196,7 @@ impl Engine {
         self.store_metrics().write(out);
         self.command_metrics().write(out);
         self.view_metrics().write(out);
+        self.write_cache_metrics(out);
         let worker = self.worker_state();
         self.work_metrics().write(out, worker.as_ref());
         self.schedule_metrics().write(out);

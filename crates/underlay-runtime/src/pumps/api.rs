@@ -13,12 +13,13 @@ impl Engine {
         self.pumps().start()
     }
 
-    /// Subscribes the subscribers of the service to the bus of this process.
+    /// Subscribes the subscribers of the service to the bus of this process, and follows the log for its cache.
     ///
     /// # Errors
     /// As [`Engine::subscribe`].
     pub async fn start_subscribers(&self) -> Result<RunningSubscribers, Error> {
-        self.pumps().start_subscribers().await
+        let subscribed = self.pumps().start_subscribers().await?;
+        Ok(RunningSubscribers { subscribed, cache: self.start_cache() })
     }
 
     /// Gives a subscriber every event that is committed after this call has returned, by whatever process, for as

@@ -37,6 +37,7 @@ use underlay_core::{
 
 pub use feed::Subscribed;
 
+use crate::cache::RunningFollower;
 use crate::names::not_found;
 use crate::stops::Stops;
 use crate::subscription::{DurableSubscriptions, FollowerKind, RecentLog, checkpoint_at, start_of};
@@ -125,10 +126,10 @@ impl Pumps {
     }
 
     /// As [`Engine::start_subscribers`](crate::Engine::start_subscribers).
-    pub(crate) async fn start_subscribers(self: &Arc<Self>) -> Result<RunningSubscribers, Error> {
-        let mut running = RunningSubscribers(Vec::new());
+    async fn start_subscribers(self: &Arc<Self>) -> Result<Vec<Subscribed>, Error> {
+        let mut running = Vec::new();
         for (wanted, subscriber) in &self.subscribers {
-            running.0.push(self.subscribe(wanted.clone(), subscriber.clone()).await?);
+            running.push(self.subscribe(wanted.clone(), subscriber.clone()).await?);
         }
         Ok(running)
     }
@@ -198,15 +199,21 @@ impl RunningPumps {
     }
 }
 
-/// The subscribers of a service that run in this process. Dropping it stops them.
+/// The subscribers of a service that run in this process, and what follows the log for its cache. Dropping it stops them.
 #[derive(Debug)]
-pub struct RunningSubscribers(Vec<Subscribed>);
+pub struct RunningSubscribers {
+    subscribed: Vec<Subscribed>,
+    cache: Option<RunningFollower>,
+}
 
 impl RunningSubscribers {
     /// Gives them nothing more.
     pub async fn stop(self) {
-        for subscribed in self.0 {
+        for subscribed in self.subscribed {
             subscribed.unsubscribe().await;
+        }
+        if let Some(cache) = self.cache {
+            cache.stop().await;
         }
     }
 }

@@ -13,13 +13,14 @@ use underlay_core::limits::NAME_BYTES_MAX;
 use underlay_core::{
     Aggregate, Asked, BusSubscription, CANCELLED, CONFLICT, Command, CommandDescriptor, CommandError,
     DecodeError, Draw, Entity as _, EntitySchema, Error, Event, EventDescriptor, GIVEN_UP, Handler, Json,
-    Operation, Persistent, Process, RecordedEvent, Sink, SnapshotState, StreamName, Subscriber, View,
-    ViewSchema, check_plain_name, decode_body,
+    Operation, Persistent, Process, Recorded, RecordedEvent, Sink, SnapshotState, StreamName, Subscriber,
+    View, ViewSchema, check_plain_name, decode_body,
 };
 
 pub use self::decisions::DecisionInfo;
 pub(crate) use self::drawers::{Drawers, Drawn};
 pub(crate) use self::entities::EntityEntry;
+use crate::cache::Invalidations;
 use crate::commands::{Commands, SnapshotsOf, Snapshotter, refusal_to_json};
 use crate::names::{listed, not_found};
 use crate::processes::{CATEGORY_PREFIX, InstancesView, ProcessEntry, ProcessOf};
@@ -119,6 +120,7 @@ pub struct Registry {
     subscribers: Vec<(BusSubscription, Arc<dyn Subscriber>)>,
     event_types: BTreeMap<&'static str, (&'static str, EventDescriptor)>,
     drawers: Drawers,
+    invalidations: Invalidations,
     clashes: Vec<String>,
 }
 
@@ -211,6 +213,17 @@ impl Registry {
         self
     }
 
+    /// Takes away from the cache what an event makes stale: all values of its tenant that have one of these tags. Every process
+    /// does so soon after the commit.
+    #[must_use]
+    pub fn cache_invalidated_by<E: Event>(
+        mut self,
+        tags: impl Fn(&Recorded<E>) -> Vec<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.invalidations.add::<E>(tags);
+        self
+    }
+
     /// Adds a handler. Its messages stand beside the events of the service: the name of a type is unique among
     /// both.
     #[must_use]
@@ -258,6 +271,10 @@ impl Registry {
     #[must_use]
     pub fn pumps(&self) -> Vec<&'static str> {
         self.sinks.keys().copied().collect()
+    }
+
+    pub(crate) fn invalidations(&self) -> &Invalidations {
+        &self.invalidations
     }
 
     pub(crate) fn sinks(&self) -> &BTreeMap<&'static str, Arc<dyn Sink>> {
@@ -455,6 +472,12 @@ impl Registry {
         if let Some(stray) = self.drawers.event_types().find(|name| !self.event_types.contains_key(*name)) {
             return Err(Error::invalid(format!(
                 "work is drawn from event type {stray}, which no aggregate of the service declares"
+            )));
+        }
+        let mut stale = self.invalidations.event_types();
+        if let Some(stray) = stale.find(|name| !self.event_types.contains_key(*name)) {
+            return Err(Error::invalid(format!(
+                "the cache is invalidated by event type {stray}, which no aggregate of the service declares"
             )));
         }
         self.entities().iter().try_for_each(|schema| schema.validate())?;

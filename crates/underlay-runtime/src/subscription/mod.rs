@@ -26,6 +26,7 @@
 mod backoff;
 mod durable;
 mod held_lease;
+mod live;
 mod recent_log;
 mod running;
 mod signals;
@@ -44,6 +45,7 @@ pub(crate) use durable::DurableFollower;
 pub(crate) use durable::{Consumer, DurableSubscriptions, FollowerKind, Stuck, checkpoint_at, start_of};
 pub use durable::{FollowerStanding, FollowerState};
 pub(crate) use held_lease::HeldLease;
+pub(crate) use live::{Live, LiveLog};
 pub(crate) use recent_log::RecentLog;
 pub(crate) use running::{Runner, Running};
 pub(crate) use signals::{Handle, Signals};

@@ -1,31 +1,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use underlay_core::{
-    Checkpoint, Error, EventStoreExt, LeaseTerm, LogFilter, LogScope, ProcessStart, RecordedEvent, TenantId,
-};
+use underlay_core::{Checkpoint, Error, LogFilter, LogPage, LogScope, RecordedEvent, TenantId};
 
 use super::{Inner, Kept, Ring, State, Strand, Tail};
-use crate::subscription::{
-    Advance, Bounds, Follower, Halt, NeverStuck, Signals, Subscription, SubscriptionState, start_of,
-};
+use crate::subscription::{Live, LiveLog};
 
 /// Begins to keep a tail.
 pub(super) fn start<K: Kept>(tail: Tail<K>, number: u64, stopped: watch::Receiver<bool>) {
-    let inner = &tail.0;
-    let bounds = Bounds {
-        leases: None,
-        clock: inner.clock.clone(),
-        holder: String::new(),
-        lease_duration: inner.config.view_lease,
-        poll_interval: inner.config.view_poll_interval,
-        backoff: inner.config.backoff(),
-    };
-    let (signals, _) = Signals::new(inner.clock.clone(), inner.wakeups.subscribe(), stopped);
-    let keeper = TailKeeper { tail, number, place: None };
-    tokio::spawn(Subscription::new(keeper, bounds, signals).run());
+    let inner = tail.0.clone();
+    let log =
+        LiveLog { store: &inner.store, wakeups: &*inner.wakeups, clock: &inner.clock, config: &inner.config };
+    tokio::spawn(log.follow(TailKeeper { tail, number }, None, stopped).run());
 }
 
 /// Reads the log for everybody who follows it.
@@ -33,107 +20,34 @@ struct TailKeeper<K> {
     tail: Tail<K>,
     /// What tells it from one that was before it, or comes after.
     number: u64,
-    /// None until it has found its place.
-    place: Option<Checkpoint>,
 }
 
-type TailHalt = Halt<NeverStuck>;
-
-impl<K: Kept> Follower for TailKeeper<K> {
-    type Stuck = NeverStuck;
-
+impl<K: Kept> Live for TailKeeper<K> {
     fn name(&self) -> &str {
         "tail"
     }
 
-    fn lease_name(&self) -> String {
-        String::new()
-    }
-
-    async fn open(&mut self, _: &mut Signals) -> Result<bool, TailHalt> {
-        match self.place {
-            Some(_) => self.check_place().await?,
-            None => self.find_place().await?,
-        }
-        Ok(true)
-    }
-
-    fn work_under(&mut self, _: Option<LeaseTerm>) {}
-
-    async fn advance(&mut self) -> Result<Advance, TailHalt> {
+    async fn read(&self, after: &Checkpoint) -> Result<LogPage, Error> {
         let inner = &self.tail.0;
-        let Some(place) = self.place else {
-            self.find_place().await?;
-            return Ok(Advance::Advanced);
-        };
         let (filter, limit) = (LogFilter::default(), inner.config.pump_batch_events_max);
-        let page = inner.store.read_all(&LogScope::EveryTenant, place.position, &filter, limit).await?;
-        if page.scanned_to == place.position {
-            return Ok(Advance::FoundNothing);
-        }
-        let event_id = match page.scanned_to_id {
-            Some(id) => Some(id),
-            None => inner.store.event_id_at(page.scanned_to).await?,
-        };
-        let place = Checkpoint { position: page.scanned_to, event_id, ..place };
-        self.place = Some(place);
-        inner.spread(self.number, page.events, place);
-        Ok(if page.at_head { Advance::ReachedHead } else { Advance::Advanced })
+        inner.store.read_all(&LogScope::EveryTenant, after.position, &filter, limit).await
     }
 
-    async fn arrive(&mut self) -> Result<Duration, TailHalt> {
-        self.check_place().await?;
-        Ok(self.tail.0.config.view_poll_interval)
+    fn begin(&mut self, place: Checkpoint) {
+        self.tail.0.begin(self.number, place);
     }
 
-    async fn tidy(&mut self, _: bool, _: &mut Signals) -> Result<(), TailHalt> {
+    fn lose_place(&mut self, reason: &str) {
+        self.tail.0.end_readers(self.number, reason);
+    }
+
+    async fn take(&mut self, events: Vec<RecordedEvent>, to: Checkpoint) -> Result<(), Error> {
+        self.tail.0.spread(self.number, events, to);
         Ok(())
-    }
-
-    async fn look_on(&mut self) -> Result<(), TailHalt> {
-        Ok(())
-    }
-
-    async fn leave_word(&mut self, _: &TailHalt) {}
-
-    fn abandon(&mut self) {}
-
-    async fn is_mended(&mut self) -> bool {
-        // It has nothing that a person could mend: whatever failed is tried again.
-        true
     }
 
     async fn close(&mut self) -> Result<(), Error> {
         Ok(())
-    }
-
-    fn show(&mut self, _: SubscriptionState, _: Option<&TailHalt>) {}
-}
-
-impl<K: Kept> TailKeeper<K> {
-    /// Begins where the log ends.
-    async fn find_place(&mut self) -> Result<(), Error> {
-        let inner = &self.tail.0;
-        let place = start_of(&*inner.store, ProcessStart::Now).await?;
-        self.place = Some(place);
-        inner.begin(self.number, place);
-        Ok(())
-    }
-
-    /// Ends all readers where its place is not in the log any more.
-    async fn check_place(&mut self) -> Result<(), Error> {
-        let Some(place) = self.place else { return Ok(()) };
-        let inner = &self.tail.0;
-        match inner.store.check_checkpoint("the tail of the log", &place, "follow it again").await {
-            Err(Error::CheckpointRefused(refused)) => {
-                let reason = refused.reason;
-                tracing::warn!(reason, "whoever follows the log is told to begin again");
-                inner.end_readers(self.number, &reason);
-                self.place = None;
-                Ok(())
-            }
-            checked => checked,
-        }
     }
 }
 

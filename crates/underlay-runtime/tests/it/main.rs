@@ -9,6 +9,7 @@
 mod bank;
 mod browse;
 mod busy_store;
+mod cache;
 mod commands;
 mod deploys;
 mod drawing;

@@ -85,6 +85,10 @@ impl House {
         registry: Registry,
         change: impl FnOnce(EngineConfig) -> EngineConfig,
     ) -> Engine {
+        Engine::new(self.ports(), registry, change(Self::config(name))).unwrap()
+    }
+
+    pub fn ports(&self) -> Ports {
         let store = Arc::new(self.log());
         let work = WorkPorts {
             queue: store,
@@ -93,7 +97,7 @@ impl House {
             leases: Some(Arc::new(self.leases.clone())),
             scheduler: None,
         };
-        let ports = Ports {
+        Ports {
             store: Arc::new(Over(self.clone())),
             read_models: Arc::new(MemoryReadModels::default()),
             wakeups: Arc::new(self.clone()),
@@ -101,16 +105,18 @@ impl House {
             leases: None,
             work: Some(work),
             clock: self.clock.clone(),
-        };
-        let config = EngineConfig {
+        }
+    }
+
+    pub fn config(name: &str) -> EngineConfig {
+        EngineConfig {
             program: "bank".to_owned(),
             process: name.to_owned(),
             pump_batch_events_max: 7,
             view_poll_interval: POLL,
             view_lease: LEASE,
             ..EngineConfig::default()
-        };
-        Engine::new(ports, registry, change(config)).unwrap()
+        }
     }
 
     /// Commits so many events of a tenant to a stream of their own, and hints.

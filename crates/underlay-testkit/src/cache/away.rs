@@ -17,6 +17,8 @@ pub async fn a_cache_that_is_away_fails_nobody<F: CacheFixture>(mut fixture: F) 
     subject.fill(&["kept", "deleted"]).await;
     subject.set(CacheEntry::new("tagged", "tagged", LONG).tagged("tag")).await;
     other.fill(&["kept", "cleared"]).await;
+    let third = subject.seen_by("third");
+    third.fill(&["matched"]).await;
     if !fixture.set_away(true).await {
         return;
     }
@@ -27,6 +29,7 @@ pub async fn a_cache_that_is_away_fails_nobody<F: CacheFixture>(mut fixture: F) 
     subject.delete("deleted").await;
     subject.invalidate("tag").await;
     other.clear().await;
+    third.invalidate_matching("m*").await;
     assert!(fixture.set_away(false).await, "it comes back");
 
     let mut attempts = 0;
@@ -42,5 +45,6 @@ pub async fn a_cache_that_is_away_fails_nobody<F: CacheFixture>(mut fixture: F) 
     for key in ["deleted", "tagged"] {
         assert!(!subject.has(key).await, "{key} was taken away while the cache was away");
     }
+    assert!(!third.has("matched").await, "the pattern was invalidated while the cache was away");
     assert!(!other.has("cleared").await, "the tenant was cleared while the cache was away");
 }

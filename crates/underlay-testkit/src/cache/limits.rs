@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use underlay_core::limits::{
-    CACHE_KEY_BYTES_MAX, CACHE_KEYS_MAX, CACHE_TAG_BYTES_MAX, CACHE_TAGS_MAX, CACHE_TTL_MAX,
-    CACHE_VALUE_BYTES_MAX,
+    CACHE_KEY_BYTES_MAX, CACHE_KEYS_MAX, CACHE_PATTERN_STARS_MAX, CACHE_TAG_BYTES_MAX, CACHE_TAGS_MAX,
+    CACHE_TTL_MAX, CACHE_VALUE_BYTES_MAX,
 };
 use underlay_core::{CacheEntry, Error};
 
@@ -52,4 +52,8 @@ pub async fn limits_of_a_cache_are_named<F: CacheFixture>(fixture: F) {
     assert_names(cache.set_many(tenant, &vec![plain(); CACHE_KEYS_MAX + 1]).await, "CACHE_KEYS_MAX");
     assert_names(cache.exists(tenant, "").await.map(drop), "CACHE_KEY_BYTES_MAX");
     assert_names(cache.invalidate(tenant, "").await, "CACHE_TAG_BYTES_MAX");
+    assert_names(cache.invalidate_matching(tenant, "").await, "CACHE_KEY_BYTES_MAX");
+    let stars = "*".repeat(CACHE_PATTERN_STARS_MAX + 1);
+    assert_names(cache.invalidate_matching(tenant, &stars).await, "CACHE_PATTERN_STARS_MAX");
+    assert!(subject.get(&longest).await.is_some(), "what was there stays");
 }

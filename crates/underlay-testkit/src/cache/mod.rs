@@ -14,11 +14,11 @@ mod values;
 pub use away::a_cache_that_is_away_fails_nobody;
 pub use concurrency::cached_values_are_whole;
 pub use limits::limits_of_a_cache_are_named;
-pub use tags::{a_tag_is_invalidated, a_tenant_is_cleared};
+pub use tags::{a_pattern_is_invalidated, a_tag_is_invalidated, a_tenant_is_cleared};
 pub use tenants::{cached_values_belong_to_their_tenant, hostile_text_in_a_cache_is_data};
 pub use values::{
-    a_cached_value_is_deleted, a_cached_value_is_read_back, a_cached_value_runs_out,
-    many_cached_values_at_once,
+    a_cached_value_is_deleted, a_cached_value_is_read_back, a_cached_value_knows_its_rest,
+    a_cached_value_runs_out, many_cached_values_at_once,
 };
 
 use subject::Subject;
@@ -55,6 +55,10 @@ macro_rules! cache_cases {
                 "Callers at the same time see whole values, and after the last answer all see the same."
             11 a_cache_that_is_away_fails_nobody
                 "A cache that is away finds nothing and fails no call. Once it is back it serves by itself, and what was deleted or invalidated meanwhile is not found."
+            12 a_cached_value_knows_its_rest
+                "A value found comes with the tags it was set with, and with the time that is left of its own."
+            13 a_pattern_is_invalidated
+                "To invalidate a pattern takes away the values whose keys match it, where a star stands for any text, and no others."
         }
     };
 }

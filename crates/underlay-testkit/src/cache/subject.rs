@@ -58,6 +58,10 @@ impl Subject {
         self.cache.invalidate(&self.tenant, tag).await.expect("invalidate answers");
     }
 
+    pub(super) async fn invalidate_matching(&self, pattern: &str) {
+        self.cache.invalidate_matching(&self.tenant, pattern).await.expect("invalidate_matching answers");
+    }
+
     pub(super) async fn clear(&self) {
         self.cache.clear(&self.tenant).await.expect("clear answers");
     }

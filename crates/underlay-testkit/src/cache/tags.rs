@@ -37,6 +37,49 @@ pub async fn a_tag_is_invalidated<F: CacheFixture>(fixture: F) {
     assert!(subject.has("other").await, "the tags it was set with last count");
 }
 
+/// Sentence 13: to invalidate a pattern takes away the values whose keys match it, where a star stands for any text, and no
+/// others.
+pub async fn a_pattern_is_invalidated<F: CacheFixture>(fixture: F) {
+    let subject = Subject::of(&fixture);
+    let other = subject.seen_by("other");
+    let keys = [
+        "rate:EUR",
+        "rate:EUR:day",
+        "rate:USD",
+        "rate",
+        "rates:EUR",
+        "a?c",
+        "abc",
+        "a[b]c",
+        "a\\c",
+        "^a",
+        "a-c",
+    ];
+    for (pattern, matched) in [
+        ("rate:*", &["rate:EUR", "rate:EUR:day", "rate:USD"][..]),
+        ("rate*EUR", &["rate:EUR", "rates:EUR"]),
+        ("*:*:*", &["rate:EUR:day"]),
+        ("rate", &["rate"]),
+        ("a?c", &["a?c"]),
+        ("a[b]*", &["a[b]c"]),
+        ("a[a-z]c", &[]),
+        ("a\\*", &["a\\c"]),
+        ("[^a]*", &[]),
+        ("nothing*", &[]),
+        ("*", &keys),
+    ] {
+        subject.fill(&keys).await;
+        other.fill(&keys).await;
+        Subject::of(&fixture).invalidate_matching(pattern).await;
+        for key in keys {
+            assert_eq!(subject.has(key).await, !matched.contains(&key), "{key:?} after {pattern:?}");
+            assert!(other.has(key).await, "{key:?} of another tenant after {pattern:?}");
+        }
+    }
+    subject.set(CacheEntry::new("later", "later", LONG)).await;
+    assert!(subject.has("later").await, "what is set later is there");
+}
+
 /// Sentence 6: to clear a tenant takes all of its values away and nobody else's.
 pub async fn a_tenant_is_cleared<F: CacheFixture>(fixture: F) {
     let subject = Subject::of(&fixture);

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use underlay_core::CacheEntry;
 use underlay_core::limits::{CACHE_KEYS_MAX, CACHE_VALUE_BYTES_MAX};
+use underlay_core::{CacheEntry, CachedValue};
 
 use super::Subject;
 use super::subject::LONG;
@@ -69,14 +69,18 @@ pub async fn many_cached_values_at_once<F: CacheFixture>(fixture: F) {
     entries.push(CacheEntry::new("key 7", "the last", LONG));
     cache.set_many(&tenant, &entries).await.expect("set_many answers");
     let keys: Vec<String> = (0..CACHE_KEYS_MAX).rev().map(|number| format!("key {number}")).collect();
-    let found = cache.get_many(&tenant, &keys).await.expect("get_many answers");
+    let values = |found: Vec<Option<CachedValue>>| -> Vec<Option<Vec<u8>>> {
+        found.into_iter().map(|found| found.map(|found| found.value)).collect()
+    };
+    let found = values(cache.get_many(&tenant, &keys).await.expect("get_many answers"));
     let meant = |key: &String| match key.as_str() {
         "key 0" => None,
         "key 7" => Some(b"the last".to_vec()),
         key => Some(key.replace("key", "value").into_bytes()),
     };
     assert_eq!(found, keys.iter().map(meant).collect::<Vec<_>>(), "each at the place of its key");
-    let twice = cache.get_many(&tenant, &[keys[0].clone(), keys[0].clone()]).await.expect("get_many answers");
+    let twice = [keys[0].clone(), keys[0].clone()];
+    let twice = values(cache.get_many(&tenant, &twice).await.expect("get_many answers"));
     assert!(twice.len() == 2 && twice[0].is_some() && twice[0] == twice[1], "a key may be asked for twice");
 
     cache.delete_many(&tenant, &keys[..CACHE_KEYS_MAX / 2]).await.expect("delete_many answers");
@@ -87,4 +91,28 @@ pub async fn many_cached_values_at_once<F: CacheFixture>(fixture: F) {
     assert_eq!(cache.get_many(&tenant, &[]).await.expect("get_many answers"), [], "of no key there is none");
     cache.set_many(&tenant, &[]).await.expect("set_many answers");
     cache.delete_many(&tenant, &[]).await.expect("delete_many answers");
+}
+
+/// Sentence 12: a value found comes with the tags it was set with, and with the time that is left of its own.
+pub async fn a_cached_value_knows_its_rest<F: CacheFixture>(fixture: F) {
+    const TTL: Duration = Duration::from_secs(20);
+    const PASSED: Duration = Duration::from_secs(2);
+    let subject = Subject::of(&fixture);
+    let found = async |key: &str| {
+        let Subject { cache, tenant } = Subject::of(&fixture);
+        let found = cache.get_many(&tenant, &[key.to_owned()]).await.expect("get_many answers");
+        found.into_iter().flatten().next().expect("it is found")
+    };
+    subject.set(CacheEntry::new("plain", "plain", TTL)).await;
+    subject.set(CacheEntry::new("tagged", "tagged", TTL).tagged("rates").tagged("é b")).await;
+    assert_eq!(found("plain").await.tags, [""; 0], "it has no tags");
+    assert_eq!(found("tagged").await.tags, ["rates", "é b"], "in the order they were set with");
+    fixture.pass(PASSED).await;
+    for key in ["plain", "tagged"] {
+        let left = found(key).await.left;
+        assert!(left <= TTL - PASSED && left > TTL / 2, "{left:?} are left of {key}");
+    }
+    subject.set(CacheEntry::new("tagged", "tagged", LONG)).await;
+    let again = found("tagged").await;
+    assert!(again.left > TTL && again.tags.is_empty(), "what it was set with last counts: {again:?}");
 }

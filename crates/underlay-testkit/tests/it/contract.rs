@@ -113,7 +113,7 @@ fn the_schedules_suite_follows_its_contract() {
 
 #[test]
 fn the_cache_suite_follows_its_contract() {
-    assert_suite_follows_docs(cache::CASES, CACHE, "Cache", 11);
+    assert_suite_follows_docs(cache::CASES, CACHE, "Cache", 13);
 }
 
 #[test]

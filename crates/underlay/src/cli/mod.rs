@@ -309,6 +309,9 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         }
         false => service.clone().without_entities(),
     };
+    if needs_entities || name == "pump" {
+        store = config.settings.cache.open(store, &config, adapters).await?;
+    }
     let telemetry = match name {
         "serve" | "worker" => {
             Telemetry::begin(&config.settings.telemetry, &service.name, |name| std::env::var(name).ok())?

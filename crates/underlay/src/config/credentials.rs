@@ -128,7 +128,7 @@ impl Configurable for CredentialsConfig {
 }
 
 /// An empty text is what a variable leaves that nobody has set: taken for nothing, it would let everybody in.
-pub(super) fn check_text(text: &str) -> Result<(), String> {
+pub(crate) fn check_text(text: &str) -> Result<(), String> {
     match text.trim() {
         "" => Err("it is empty; name something, or leave the option out".to_owned()),
         _ => Ok(()),

@@ -41,6 +41,7 @@ use underlay_core::options::OptionSpec;
 
 pub(crate) use catalogue::{Catalogue, Key};
 pub(crate) use credentials::CredentialsConfig;
+pub(crate) use credentials::check_text as check_named;
 pub(crate) use mistakes::{Mistake, Mistakes};
 pub(crate) use own::OwnOptions;
 pub(crate) use settings::{LogFormat, Settings};
@@ -123,7 +124,8 @@ impl Config {
             mistakes.push(Mistake::new(origin, error.to_string()));
             ("", OptionValues::new())
         });
-        for (key, address) in config.settings.entities.addresses() {
+        let beside = config.settings.entities.addresses().chain(config.settings.cache.address());
+        for (key, address) in beside {
             let origin = merged.get(&key).map_or(DEFAULT, |value| &value.origin);
             let checked = adapters.of(address).and_then(|adapter| adapter.options_in(address));
             mistakes.extend(checked.err().map(|error| Mistake::new(origin, format!("{key}: {error}"))));

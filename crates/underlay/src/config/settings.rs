@@ -7,6 +7,7 @@ use underlay_server::{ServeLimits, ServerConfig, check_host_name, check_origin};
 use super::OwnOptions;
 use super::credentials::CredentialsConfig;
 use super::tls::TlsConfig;
+use crate::cache::{self, CacheSettings};
 use crate::entities::{self, EntitySettings};
 use crate::retention::Kept;
 use crate::scheduler::SchedulerSettings;
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) kept: Kept,
     /// Where entities are kept.
     pub(crate) entities: EntitySettings,
+    /// What stands behind the caches of the processes.
+    pub(crate) cache: CacheSettings,
     /// What the service has of its own.
     pub(crate) own: Vec<OwnOptions>,
 }
@@ -97,6 +100,9 @@ const PARTS: &[(&str, Part)] = &[
     ("telemetry", |settings| &mut settings.telemetry),
     (entities::SECTION, |settings| &mut settings.entities.rest),
     (entities::SECTION_OF, |settings| &mut settings.entities.of),
+    (cache::SECTION_OF_ENTITIES, |settings| &mut settings.entities.times),
+    (cache::SECTION, |settings| &mut settings.cache),
+    (cache::SECTION, |settings| &mut settings.engine.cache),
 ];
 
 impl Settings {
@@ -115,6 +121,7 @@ impl Settings {
             engine,
             kept: Kept::default(),
             entities: EntitySettings::default(),
+            cache: CacheSettings::default(),
             telemetry: TelemetryConfig::default(),
             own: Vec::new(),
         }

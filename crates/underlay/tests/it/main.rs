@@ -3,6 +3,7 @@
 
 mod archive_formats;
 mod bank;
+mod cache;
 mod composition;
 mod decoders;
 mod events_lock;

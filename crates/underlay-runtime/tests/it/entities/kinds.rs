@@ -1,6 +1,7 @@
 //! Entities of two kinds, and a house with engines over them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryEntities, MemoryEventStore, MemoryReadModels};
@@ -168,6 +169,13 @@ impl House {
     /// Another process: its own caches, the same stores.
     pub fn beside(&self) -> Self {
         Self::over(self.log.clone(), self.entities.clone(), EntityStores::new(of_log(&self.entities)))
+    }
+
+    /// Copies of the rates are kept for so long.
+    pub fn with_cached_rates(ttl: Duration) -> Self {
+        let house = Self::new();
+        let stores = EntityStores::new(of_log(&house.entities)).cached("rate", ttl);
+        Self::over(house.log, house.entities, stores)
     }
 
     /// The owners in another store, which makes so many changes together.

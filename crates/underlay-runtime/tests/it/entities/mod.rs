@@ -1,5 +1,6 @@
 //! Repositories and units of work, over the memory adapters.
 
+mod cached;
 mod kinds;
 mod repository;
 mod unit_of_work;

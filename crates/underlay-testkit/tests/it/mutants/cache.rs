@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use underlay_core::{Cache, CacheEntry, CacheExt, Error, TenantId};
+use underlay_core::{Cache, CacheEntry, CacheExt, CachedValue, Error, TenantId};
 use underlay_testkit::{CacheFixture, Fixture, MemoryCacheFixture, Skip};
 
 use super::caught;
@@ -41,6 +41,14 @@ enum Mutation {
     FailsWhenAway,
     /// What was deleted while it was away is found again.
     ForgetsDeletions,
+    /// The whole time of a value is told for ever.
+    TellsTheWholeTime,
+    /// What is found has no tags.
+    HidesTags,
+    /// A pattern is what a key begins with.
+    TakesPatternsForPrefixes,
+    /// In patterns a question mark stands for a sign.
+    ReadsQuestionMarks,
 }
 
 /// A cache that can go away, and breaks a sentence.
@@ -63,6 +71,7 @@ struct State {
 enum Missed {
     Keys(TenantId, Vec<String>),
     Tag(TenantId, String),
+    Pattern(TenantId, String),
     Tenant(TenantId),
 }
 
@@ -106,6 +115,9 @@ impl CacheFixture for Mutant {
             match missed {
                 Missed::Keys(tenant, keys) => cache.delete_many(&tenant, &keys).await.unwrap(),
                 Missed::Tag(tenant, tag) => cache.invalidate(&tenant, &tag).await.unwrap(),
+                Missed::Pattern(tenant, pattern) => {
+                    cache.invalidate_matching(&tenant, &pattern).await.unwrap()
+                }
                 Missed::Tenant(tenant) => cache.clear(&tenant).await.unwrap(),
             }
         }
@@ -167,7 +179,7 @@ impl Broken {
 
 #[async_trait]
 impl Cache for Broken {
-    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+    async fn get_many(&self, tenant: &TenantId, keys: &[String]) -> Result<Vec<Option<CachedValue>>, Error> {
         if !self.is_there(None)? {
             return Ok(vec![None; keys.len()]);
         }
@@ -179,7 +191,15 @@ impl Cache for Broken {
         if self.mutation == Mutation::AnswersInItsOwnOrder {
             keys.sort();
         }
-        self.inner.cache.get_many(&self.tenant(tenant), &keys).await
+        let mut found = self.inner.cache.get_many(&self.tenant(tenant), &keys).await?;
+        for found in found.iter_mut().flatten() {
+            match self.mutation {
+                Mutation::TellsTheWholeTime => found.left = Duration::from_secs(20),
+                Mutation::HidesTags => found.tags.clear(),
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 
     async fn exists(&self, tenant: &TenantId, key: &str) -> Result<bool, Error> {
@@ -225,6 +245,19 @@ impl Cache for Broken {
         }
     }
 
+    async fn invalidate_matching(&self, tenant: &TenantId, pattern: &str) -> Result<(), Error> {
+        let tenant = self.tenant(tenant);
+        if !self.is_there(Some(Missed::Pattern(tenant.clone(), pattern.to_owned())))? {
+            return Ok(());
+        }
+        let pattern = match self.mutation {
+            Mutation::TakesPatternsForPrefixes if !pattern.ends_with('*') => format!("{pattern}*"),
+            Mutation::ReadsQuestionMarks => pattern.replace('?', "*"),
+            _ => pattern.to_owned(),
+        };
+        self.inner.cache.invalidate_matching(&tenant, &pattern).await
+    }
+
     async fn clear(&self, tenant: &TenantId) -> Result<(), Error> {
         let tenant = self.tenant(tenant);
         if !self.is_there(Some(Missed::Tenant(tenant.clone())))? {
@@ -256,4 +289,8 @@ caught! { cache;
     torn_values: cached_values_are_whole fails on WritesInSteps;
     away_is_an_error: a_cache_that_is_away_fails_nobody fails on FailsWhenAway;
     deleted_and_there_again: a_cache_that_is_away_fails_nobody fails on ForgetsDeletions;
+    the_whole_time: a_cached_value_knows_its_rest fails on TellsTheWholeTime;
+    hidden_tags: a_cached_value_knows_its_rest fails on HidesTags;
+    patterns_as_prefixes: a_pattern_is_invalidated fails on TakesPatternsForPrefixes;
+    question_marks: a_pattern_is_invalidated fails on ReadsQuestionMarks;
 }
