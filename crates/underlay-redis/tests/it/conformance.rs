@@ -2,9 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::cmd;
-use underlay_core::{Cache, Clock, Entities, EntitySchema, EventStore, SystemClock, TenantId};
+use underlay_core::{
+    Cache, Clock, Entities, EntitySchema, EventStore, Leases, ManualClock, ReadModels, SystemClock, TenantId,
+};
 use underlay_redis::RedisStore;
-use underlay_testkit::{CacheFixture, Damage, EntitiesFixture, Fixture, Skip};
+use underlay_testkit::{
+    CacheFixture, Damage, EntitiesFixture, Fixture, LeasesFixture, ReadModelsFixture, Skip,
+};
 
 use crate::place::Place;
 
@@ -24,11 +28,17 @@ impl Fixture for Opened {
     }
 }
 
+impl Opened {
+    /// Time is not what the sentences are about, and other tests run beside them.
+    fn store(&self) -> RedisStore {
+        let config = self.0.config().with_query_timeout(Duration::from_secs(60));
+        RedisStore::new(&self.0.address, config).unwrap()
+    }
+}
+
 impl EntitiesFixture for Opened {
     fn entities(&self) -> Arc<dyn Entities> {
-        // Time is not what the sentences are about, and other tests run beside them.
-        let config = self.0.config().with_query_timeout(Duration::from_secs(60));
-        Arc::new(RedisStore::new(&self.0.address, config).unwrap())
+        Arc::new(self.store())
     }
 
     fn log_of_entities(&self) -> Option<Arc<dyn EventStore>> {
@@ -60,6 +70,64 @@ mod entities {
     use super::*;
 
     underlay_testkit::conformance!(entities, Opened);
+}
+
+impl ReadModelsFixture for Opened {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store())
+    }
+}
+
+mod read_models {
+    use super::*;
+
+    underlay_testkit::conformance!(read_models, Opened);
+}
+
+/// The same, with leases that run out by a clock that is moved by hand.
+struct Timed {
+    clock: Arc<ManualClock>,
+    opened: Opened,
+}
+
+impl Timed {
+    fn store(&self) -> RedisStore {
+        let config = self.opened.0.config().with_clock(self.clock.clone());
+        RedisStore::new(&self.opened.0.address, config).unwrap()
+    }
+}
+
+impl Fixture for Timed {
+    async fn create() -> Result<Self, Skip> {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        Ok(Self { clock, opened: Opened::create().await? })
+    }
+
+    async fn reopen(self) -> Self {
+        Self { opened: self.opened.reopen().await, ..self }
+    }
+}
+
+impl ReadModelsFixture for Timed {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store())
+    }
+}
+
+impl LeasesFixture for Timed {
+    fn leases(&self) -> Arc<dyn Leases> {
+        Arc::new(self.store())
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+mod leases {
+    use super::*;
+
+    underlay_testkit::conformance!(leases, Timed);
 }
 
 /// A cache on a server of its own, which can be stopped.

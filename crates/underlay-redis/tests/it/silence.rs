@@ -24,13 +24,17 @@ fn sleep(place: &Place) -> JoinHandle<()> {
 }
 
 /// Somebody between a store and its server who loses the answers once told so.
-struct Lossy {
-    address: String,
+pub(crate) struct Lossy {
+    pub(crate) address: String,
     loses: Arc<AtomicBool>,
 }
 
 impl Lossy {
-    async fn before(place: &Place) -> Self {
+    pub(crate) fn lose(&self, loses: bool) {
+        self.loses.store(loses, Ordering::Release);
+    }
+
+    pub(crate) async fn before(place: &Place) -> Self {
         let server = place.server.as_ref().unwrap().host();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("redis://{}", listener.local_addr().unwrap());
@@ -66,13 +70,13 @@ async fn a_unit_whose_answer_is_lost_is_uncertain_and_is_stored() {
     let config = place.config().with_response_timeout(Duration::from_millis(500));
     let store = RedisStore::new(&lossy.address, config).unwrap();
     store.apply(&tenant(), vec![create("a", "EUR")]).await.unwrap();
-    lossy.loses.store(true, Ordering::Release);
+    lossy.lose(true);
     let error = store.apply(&tenant(), vec![create("b", "USD")]).await.unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("uncertain"), "{error}");
     // "Nothing was stored" would have been a lie.
     let stored = patient.load(&rates(), &tenant(), &["b".to_owned()]).await.unwrap().pop().flatten();
     assert_eq!(stored.unwrap().version.0, 1);
-    lossy.loses.store(false, Ordering::Release);
+    lossy.lose(false);
     let again = store.apply(&tenant(), vec![create("b", "USD")]).await;
     assert!(matches!(again, Err(Error::EntityConflict(_))), "{again:?}");
 }
