@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use underlay_core::adapter::{OptionValues, without_password};
+use underlay_core::adapter::without_password;
 use underlay_core::options::OptionKind;
 use underlay_core::{Clock, Error, SystemClock, TenantId};
 use underlay_runtime::Engine;
@@ -285,9 +285,11 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
             opened.map_err(|error| missing(error, service, database))?
         }
     };
+    let opened = config.settings.views.open(opened, &config, adapters, makes_store).await?;
     let mut store = Store::of(opened)?;
     for (name, address) in &service.rows {
-        store = store.with_rows(name, adapters.open(address, &OptionValues::new()).await?)?;
+        let options = config.options_of(adapters, address);
+        store = store.with_rows(name, adapters.open(address, &options).await?)?;
     }
     // What has nothing to do with entities works also where their stores are away.
     let needs_entities = match name {

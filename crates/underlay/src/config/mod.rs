@@ -123,7 +123,7 @@ impl Config {
             mistakes.push(Mistake::new(origin, error.to_string()));
             ("", OptionValues::new())
         });
-        for (key, address) in config.settings.entities.addresses() {
+        for (key, address) in config.settings.other_addresses() {
             let origin = merged.get(&key).map_or(DEFAULT, |value| &value.origin);
             let checked = adapters.of(address).and_then(|adapter| adapter.options_in(address));
             mistakes.extend(checked.err().map(|error| Mistake::new(origin, format!("{key}: {error}"))));

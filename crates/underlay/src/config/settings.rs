@@ -11,6 +11,7 @@ use crate::entities::{self, EntitySettings};
 use crate::retention::Kept;
 use crate::scheduler::SchedulerSettings;
 use crate::telemetry::TelemetryConfig;
+use crate::views::{self, ViewAddress};
 
 /// The key of the address of the store.
 pub(super) const DATABASE: &str = "database";
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) kept: Kept,
     /// Where entities are kept.
     pub(crate) entities: EntitySettings,
+    /// Where the rows of views are kept.
+    pub(crate) views: ViewAddress,
     /// What the service has of its own.
     pub(crate) own: Vec<OwnOptions>,
 }
@@ -97,6 +100,7 @@ const PARTS: &[(&str, Part)] = &[
     ("telemetry", |settings| &mut settings.telemetry),
     (entities::SECTION, |settings| &mut settings.entities.rest),
     (entities::SECTION_OF, |settings| &mut settings.entities.of),
+    (views::SECTION, |settings| &mut settings.views),
 ];
 
 impl Settings {
@@ -115,6 +119,7 @@ impl Settings {
             engine,
             kept: Kept::default(),
             entities: EntitySettings::default(),
+            views: ViewAddress::default(),
             telemetry: TelemetryConfig::default(),
             own: Vec::new(),
         }
@@ -122,6 +127,11 @@ impl Settings {
 }
 
 impl Settings {
+    /// Every store beside that of the service, with the key that sets it.
+    pub(crate) fn other_addresses(&self) -> impl Iterator<Item = (String, &str)> {
+        self.entities.addresses().chain(self.views.addresses())
+    }
+
     /// Looks at every struct whose options can be set, with its section: those of every service, then its own.
     pub(super) fn each_part(&mut self, mut look: impl FnMut(&'static str, &mut dyn Options)) {
         for (section, part) in PARTS {

@@ -29,6 +29,7 @@ mod payments;
 mod postgres;
 mod program;
 mod readme;
+mod rows;
 mod statements;
 mod stored_commands;
 mod stores;
