@@ -23,7 +23,7 @@ fn sleep(place: &Place) -> JoinHandle<()> {
     })
 }
 
-/// Somebody between a store and its server who loses the answers once told so.
+/// Somebody between a store and its server who loses the answers once told so, on the connections there are by then.
 pub(crate) struct Lossy {
     pub(crate) address: String,
     loses: Arc<AtomicBool>,
@@ -47,11 +47,12 @@ impl Lossy {
                 let (mut answered, mut asks) = server.into_split();
                 tokio::spawn(async move { tokio::io::copy(&mut asked, &mut asks).await });
                 let lost = lost.clone();
+                let is_new = lost.load(Ordering::Acquire);
                 tokio::spawn(async move {
                     let mut bytes = vec![0; 64 << 10];
                     while let Ok(count @ 1..) = answered.read(&mut bytes).await {
-                        if !lost.load(Ordering::Acquire) && answers.write_all(&bytes[..count]).await.is_err()
-                        {
+                        let is_given = is_new || !lost.load(Ordering::Acquire);
+                        if is_given && answers.write_all(&bytes[..count]).await.is_err() {
                             break;
                         }
                     }
