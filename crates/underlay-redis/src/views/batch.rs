@@ -31,13 +31,12 @@ impl RedisStore {
                 Some("ok") => Ok(()),
                 _ => Err(refused(&answer, table, batch)),
             },
-            // It may have been stored: the checkpoint tells.
-            Err(failure)
-                if failure.is_uncertain()
-                    && batch.from != batch.to
-                    && self.checkpoint_of(table).await? == batch.to =>
-            {
-                Ok(())
+            // It may have been stored: the checkpoint tells, where it can be asked for.
+            Err(failure) if failure.is_uncertain() && batch.from != batch.to => {
+                match self.checkpoint_of(table).await {
+                    Ok(at) if at == batch.to => Ok(()),
+                    _ => Err(error::told(DOING, Effect::Change, &failure)),
+                }
             }
             Err(failure) => Err(error::told(DOING, Effect::Change, &failure)),
         }

@@ -42,10 +42,11 @@ impl StoredView {
         };
         let mut skipped: Vec<SkippedEvent> = skipped.iter().map(event).collect::<Result<_, _>>()?;
         skipped.sort_by_key(|skipped| skipped.event.position);
-        let counted = |counts| taken::<(String, u64, u64)>(counts);
-        let parked: HashMap<_, _> = answer
-            .map(|counts| counted(counts).map(|(number, parked, skipped)| (number, (parked, skipped))))
-            .collect::<Result<_, Error>>()?;
+        let counted = |counts| {
+            let (number, parked, skipped) = taken(counts)?;
+            Ok::<_, Error>((number, (parked, skipped)))
+        };
+        let parked = answer.map(counted).collect::<Result<_, _>>()?;
         Ok(Self { name, fields, skipped, discarded, parked })
     }
 
