@@ -97,7 +97,11 @@ impl EntitySettings {
 }
 
 /// An option that is the address of a store.
-pub(crate) fn address_spec(name: &'static str, meaning: &'static str, address: Option<&String>) -> OptionSpec {
+pub(crate) fn address_spec(
+    name: &'static str,
+    meaning: &'static str,
+    address: Option<&String>,
+) -> OptionSpec {
     OptionSpec {
         name,
         meaning,

@@ -206,9 +206,8 @@ fn verify_rows(log: &Log, position: Position, mut rows: Rows, wrong: &mut Vec<St
         let meant = (version > 0).then(|| Balance { cents, events: version.cast_signed() as i64 });
         let row = rows.remove(&(tenant.clone(), account.clone()));
         if row != meant {
-            wrong.push(format!(
-                "row {account} of {tenant} is {row:?} at {position}, the log gives {meant:?}"
-            ));
+            wrong
+                .push(format!("row {account} of {tenant} is {row:?} at {position}, the log gives {meant:?}"));
         }
     }
     wrong.extend(

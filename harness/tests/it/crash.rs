@@ -35,8 +35,7 @@ fn what_was_promised_survives_a_crash_of_the_server() {
 
 /// The log is a file, and another server keeps the rows, which is killed too.
 fn rows_survive(rows: &str) {
-    let arguments =
-        ["crash", "--rows", rows, "--server-crash", "--rounds", "8", "--seed", "1", "--json"];
+    let arguments = ["crash", "--rows", rows, "--server-crash", "--rounds", "8", "--seed", "1", "--json"];
     let Some((answer, content)) = harness_or_skip(&arguments) else { return };
     assert!(content, "{answer:#}");
     assert_eq!(answer["violations"].as_array().unwrap().len(), 0);

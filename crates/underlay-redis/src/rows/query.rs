@@ -29,11 +29,7 @@ pub(crate) trait Rows: Sync {
     fn chunk(&self, part: Part<'_>) -> impl Future<Output = Result<(Self::By, Chunk), Error>> + Send;
 
     /// How many members of an index lie in a range.
-    fn size(
-        &self,
-        column: Option<&str>,
-        range: &Range,
-    ) -> impl Future<Output = Result<usize, Error>> + Send;
+    fn size(&self, column: Option<&str>, range: &Range) -> impl Future<Output = Result<usize, Error>> + Send;
 
     /// The row in a hash.
     fn read(&self, by: &Self::By, key: &str, fields: &Fields) -> Result<Self::Row, Error>;
@@ -218,6 +214,7 @@ fn sort<E>(found: &mut [(Place, E)], direction: Direction) {
 }
 
 fn key_of<'m>(member: &'m [u8], walk: &Walk<'_>) -> Result<&'m str, Error> {
-    key_in(member, walk.column.is_none())
-        .ok_or_else(|| Error::Damaged(format!("an index of rows has the member {member:?}, which is no text")))
+    key_in(member, walk.column.is_none()).ok_or_else(|| {
+        Error::Damaged(format!("an index of rows has the member {member:?}, which is no text"))
+    })
 }

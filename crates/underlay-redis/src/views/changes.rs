@@ -10,9 +10,7 @@ use underlay_core::{
 };
 
 use super::batch::refused;
-use super::catalogue::{
-    DOING, damaged, definition, no_table, no_view, stored_checkpoint, stored_position,
-};
+use super::catalogue::{DOING, damaged, definition, no_table, no_view, stored_checkpoint, stored_position};
 use crate::RedisStore;
 use crate::connections::Asked;
 use crate::error::Effect;

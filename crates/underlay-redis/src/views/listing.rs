@@ -78,9 +78,7 @@ impl StoredView {
     pub(super) fn stop(&self, number: &str) -> Result<Option<ViewStop>, Error> {
         let text = Some(self.stop_text(number)).filter(|text| !text.is_empty());
         let read = |text: &str| ViewStop::from_stored(&Json::from_stored(text));
-        text.map(read)
-            .transpose()
-            .map_err(|error| damaged(&self.name, format!("why it stopped ({error})")))
+        text.map(read).transpose().map_err(|error| damaged(&self.name, format!("why it stopped ({error})")))
     }
 
     fn listed(&self, number: &str) -> Result<Generation, Error> {

@@ -179,8 +179,7 @@ impl RedisStore {
         let check = check_of(self, table, None);
         let mut found = Vec::with_capacity(addresses.len());
         for addresses in addresses.chunks(LOADED_MAX) {
-            let hash =
-                |address: &RowAddress| self.0.keys.rows_of(table, &address.tenant).hash(&address.key);
+            let hash = |address: &RowAddress| self.0.keys.rows_of(table, &address.tenant).hash(&address.key);
             let loaded = self.load_rows(&READ, &check, addresses.iter().map(hash)).await?;
             for (address, fields) in addresses.iter().zip(loaded.ok_or_else(|| no_table(table))?) {
                 let is_there = !fields.is_empty();
@@ -238,7 +237,9 @@ impl RedisStore {
             let member: String = taken(member)?;
             let text = member.splitn(3, '\0').nth(2).unwrap_or_default();
             let read = Json::from_stored(text).decode();
-            read.map_err(|error| damaged(&table.schema.name, format!("an event that was passed over ({error})")))
+            read.map_err(|error| {
+                damaged(&table.schema.name, format!("an event that was passed over ({error})"))
+            })
         };
         found.map(event).collect()
     }

@@ -176,7 +176,8 @@ async fn a_query_of_several_chunks_is_of_one_moment() {
             apply(&writer, &at, ends(number)).await.unwrap();
         }
     });
-    let filter = Filter { column: "entries".to_owned(), comparison: Comparison::Ge, value: Value::Integer(0) };
+    let filter =
+        Filter { column: "entries".to_owned(), comparison: Comparison::Ge, value: Value::Integer(0) };
     let query = Query { condition: Condition::Compare(filter), ..Query::default() };
     let mut last = Position::START;
     loop {

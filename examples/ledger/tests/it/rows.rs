@@ -9,10 +9,7 @@ fn rows_are_kept_in(rows: &str) {
     let ledger = Ledger::new();
     let store = ["--views-store", rows];
     let with = |arguments: &[&str]| ledger.answer(&[arguments, &store].concat());
-    assert_eq!(
-        with(&["import", data("small.csv").to_str().unwrap()]),
-        "7 entries: 7 new, 0 already there\n"
-    );
+    assert_eq!(with(&["import", data("small.csv").to_str().unwrap()]), "7 entries: 7 new, 0 already there\n");
     let elsewhere = parse_balances(&with(&["balances", "--format", "csv"]));
     assert!(elsewhere.len() > 3, "{elsewhere:?}");
     let status = with(&["view", "status"]);
