@@ -28,17 +28,11 @@ impl Fixture for Opened {
     }
 }
 
-impl Opened {
-    /// Time is not what the sentences are about, and other tests run beside them.
-    fn store(&self) -> RedisStore {
-        let config = self.0.config().with_query_timeout(Duration::from_secs(60));
-        RedisStore::new(&self.0.address, config).unwrap()
-    }
-}
-
 impl EntitiesFixture for Opened {
     fn entities(&self) -> Arc<dyn Entities> {
-        Arc::new(self.store())
+        // Time is not what the sentences are about, and other tests run beside them.
+        let config = self.0.config().with_query_timeout(Duration::from_secs(60));
+        Arc::new(RedisStore::new(&self.0.address, config).unwrap())
     }
 
     fn log_of_entities(&self) -> Option<Arc<dyn EventStore>> {
@@ -72,19 +66,36 @@ mod entities {
     underlay_testkit::conformance!(entities, Opened);
 }
 
-impl ReadModelsFixture for Opened {
+/// Rows on a server of their own: a batch of many thousand rows holds up everybody on it, and longer where other tests run.
+struct Rows(Opened);
+
+impl Fixture for Rows {
+    async fn create() -> Result<Self, Skip> {
+        let place = Place::start(&["--busy-reply-threshold", "60000"]);
+        place.map(|place| Self(Opened(place))).map_err(|missing| Skip::new(missing.to_string()))
+    }
+
+    async fn reopen(self) -> Self {
+        Self(self.0.reopen().await)
+    }
+}
+
+impl ReadModelsFixture for Rows {
     fn read_models(&self) -> Arc<dyn ReadModels> {
-        Arc::new(self.store())
+        let place = &self.0.0;
+        let longest = Duration::from_secs(60);
+        let config = place.config().with_query_timeout(longest).with_response_timeout(longest);
+        Arc::new(RedisStore::new(&place.address, config).unwrap())
     }
 }
 
 mod read_models {
     use super::*;
 
-    underlay_testkit::conformance!(read_models, Opened);
+    underlay_testkit::conformance!(read_models, Rows);
 }
 
-/// The same, with leases that run out by a clock that is moved by hand.
+/// Leases that run out by a clock that is moved by hand.
 struct Timed {
     clock: Arc<ManualClock>,
     opened: Opened,
