@@ -1,8 +1,8 @@
 //! Rows as they are read.
 //!
 //! What is read by one script is of one moment. A query that reads several chunks is of one moment where the rows of its
-//! tenant did not change meanwhile. Otherwise it is made again, at most [`TRIES_MAX`] times: a tenant whose rows change all
-//! the time has then rows that are later than the position of the page, and none that is earlier.
+//! tenant did not change meanwhile. Otherwise it is made again, at most [`TRIES_MAX`] times. A tenant whose rows change all
+//! the time then gets rows at the position of the page or later, and may miss one that was moved in the order meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
