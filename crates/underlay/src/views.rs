@@ -1,11 +1,12 @@
 //! Where the rows of views are kept: in the store of the service, or where the section `[views]` says.
 
 use underlay_core::Error;
+use underlay_core::adapter::Backend;
 use underlay_core::options::{OptionSpec, Options};
 
+use crate::Adapters;
 use crate::config::Config;
 use crate::entities::{address_spec, read_address};
-use crate::{Adapters, Backend};
 
 /// The section of the options.
 pub(crate) const SECTION: &str = "views";
