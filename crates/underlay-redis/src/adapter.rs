@@ -7,7 +7,7 @@ use underlay_core::options::{Options, set_all};
 
 use crate::{RedisConfig, RedisStore, config};
 
-/// Opens `redis://HOST:PORT`: entities and a cache on one Redis.
+/// Opens `redis://HOST:PORT`: entities, rows of views and a cache on one Redis.
 #[derive(Clone, Debug, Default)]
 pub struct RedisAdapter {
     config: RedisConfig,
@@ -27,6 +27,8 @@ impl RedisStore {
     pub fn backend(&self) -> Backend {
         let store = Arc::new(self.clone());
         Backend {
+            read_models: Some(store.clone()),
+            leases: Some(store.clone()),
             entities: Some(store.clone()),
             cache: Some(store.clone()),
             health: Some(store.clone()),
@@ -69,8 +71,8 @@ impl Adapter for RedisAdapter {
         without_password(address)
     }
 
-    /// A server that is away fails nothing here: a cache goes on without it, and entities are prepared before they are
-    /// used.
+    /// A server that is away fails nothing here: a cache goes on without it, and entities and views are prepared before they
+    /// are used.
     async fn open(&self, address: &str, options: &OptionValues) -> Result<Backend, Error> {
         let mut config = self.config.clone();
         set_all(&mut config, options)?;

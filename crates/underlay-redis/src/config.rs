@@ -1,14 +1,16 @@
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use underlay_core::adapter::{OptionValues, split_options};
 use underlay_core::options::{ConfigOption, Configurable, Options, Place};
-use underlay_core::{Error, check_plain_name};
+use underlay_core::{Clock, Error, check_plain_name};
 
 /// How a [`RedisStore`](crate::RedisStore) is connected.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RedisConfig {
     /// What every key begins with: 1 to 40 characters of `a-z 0-9 _`, starting with a letter. Two installations in one
     /// server take two.
@@ -23,6 +25,21 @@ pub struct RedisConfig {
     pub query_timeout: Duration,
     /// How long a call of the cache waits, for a connection and for the answer.
     pub cache_timeout: Duration,
+    /// What leases run out by; none takes the server's clock, which all processes share.
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("prefix", &self.prefix)
+            .field("root_certificates", &self.root_certificates)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("response_timeout", &self.response_timeout)
+            .field("query_timeout", &self.query_timeout)
+            .field("cache_timeout", &self.cache_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for RedisConfig {
@@ -34,6 +51,7 @@ impl Default for RedisConfig {
             response_timeout: Duration::from_secs(5),
             query_timeout: Duration::from_secs(5),
             cache_timeout: Duration::from_millis(250),
+            clock: None,
         }
     }
 }
@@ -98,6 +116,13 @@ impl RedisConfig {
     #[must_use]
     pub fn with_cache_timeout(mut self, timeout: Duration) -> Self {
         self.cache_timeout = timeout;
+        self
+    }
+
+    /// Lets leases run out by this clock and not by the server's: for tests.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
         self
     }
 

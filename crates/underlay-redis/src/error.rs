@@ -9,7 +9,7 @@
 //! | `NOAUTH`, `WRONGPASS`, `NOPERM`, `NOPROTO`, no answer to the password | `Denied` |
 //! | `MOVED`, `ASK`, `CROSSSLOT` | `Backend`: the address is that of one node of a cluster |
 //! | `WRONGTYPE` | `Damaged`: a key of ours holds something that is not ours |
-//! | nothing: refused, cut off, too slow | `Unavailable`; of a unit that was sent, that its end is uncertain |
+//! | nothing: refused, cut off, too slow | `Unavailable`; of a change that was sent, that its end is uncertain |
 //! | anything else | `Backend` |
 
 use std::time::Duration;
@@ -27,15 +27,25 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) enum Effect {
     /// Whether it was carried out does not matter: it reads, or doing it again changes nothing.
     Repeatable,
-    /// A unit of changes.
+    /// A unit of changes of entities.
     Unit,
+    /// A change of views.
+    Change,
 }
 
 /// The error that a caller hears.
 pub(crate) fn told(doing: &str, effect: Effect, failure: &Failure) -> Error {
     let error = failure.error();
-    if failure.is_uncertain() && effect == Effect::Unit {
-        return Error::unit_uncertain(format!("{doing}: {error}"));
+    match effect {
+        Effect::Unit if failure.is_uncertain() => {
+            return Error::unit_uncertain(format!("{doing}: {error}"));
+        }
+        Effect::Change if failure.is_uncertain() => {
+            return Error::unavailable(format!(
+                "it is uncertain whether the view was changed ({doing}: {error}); read it to find out"
+            ));
+        }
+        _ => {}
     }
     let unavailable = |why: &str| Error::unavailable(format!("{doing}: {why} ({error})"));
     let (code, detail) = code(error);

@@ -4,6 +4,9 @@
 //! in one slot. Neither a prefix nor a tenant can hold a brace or a colon. What callers choose, an id or a key of the
 //! cache, stands last, so that nothing follows which it could be taken for.
 //!
+//! All keys of views and leases begin with `{PREFIX}`: a batch changes rows of several tenants, the checkpoint and nothing of
+//! others, so all of that is in one slot too.
+//!
 //! | Key | Holds |
 //! |---|---|
 //! | `{PREFIX}:entities` | a hash: the definition of each entity |
@@ -15,8 +18,19 @@
 //! | `{…}:c:v:KEY` | a hash: a value of the cache, with the marks of its tags |
 //! | `{…}:c:t:TAG` | the mark of a tag |
 //! | `{…}:c:a` | the mark of the tenant |
+//! | `{PREFIX}:views` | a set: the names of views |
+//! | `{PREFIX}:discarded` | a hash: `VIEW:NUMBER` of generations that are to be swept, with their indexed columns |
+//! | `{PREFIX}:v:VIEW` | a hash: its generations with their checkpoints, and what is ordered of it |
+//! | `{PREFIX}:s:VIEW` | a hash: the events that a person has skipped |
+//! | `{PREFIX}:p:VIEW:NUMBER` | a sorted set: the events that a generation has passed over |
+//! | `{PREFIX}:t:VIEW:NUMBER` | a sorted set: the tenants it has rows of |
+//! | `{PREFIX}:r:VIEW:NUMBER:TENANT:m` | where in the log the tenant's rows changed last |
+//! | `{PREFIX}:r:VIEW:NUMBER:TENANT:k` | a sorted set: their keys |
+//! | `{PREFIX}:r:VIEW:NUMBER:TENANT:i:COLUMN` | a sorted set: the index of a column |
+//! | `{PREFIX}:r:VIEW:NUMBER:TENANT:e:KEY` | a hash: a row |
+//! | `{PREFIX}:l:NAME` | a hash: a lease |
 
-use underlay_core::TenantId;
+use underlay_core::{TenantId, ViewTable};
 
 /// The names of keys of one installation.
 #[derive(Clone, Debug)]
@@ -32,6 +46,72 @@ impl Keys {
     /// The definitions of entities.
     pub(crate) fn definitions(&self) -> String {
         format!("{{{}}}:entities", self.prefix)
+    }
+
+    /// The names of views.
+    pub(crate) fn views(&self) -> String {
+        format!("{{{}}}:views", self.prefix)
+    }
+
+    /// The generations that are to be swept.
+    pub(crate) fn discarded(&self) -> String {
+        format!("{{{}}}:discarded", self.prefix)
+    }
+
+    /// A view.
+    pub(crate) fn view(&self, view: &str) -> String {
+        format!("{{{}}}:v:{view}", self.prefix)
+    }
+
+    /// The events of a view that were skipped.
+    pub(crate) fn skipped(&self, view: &str) -> String {
+        format!("{{{}}}:s:{view}", self.prefix)
+    }
+
+    /// What the keys of the events begin with that generations have passed over; `VIEW:NUMBER` follows.
+    pub(crate) fn all_parked(&self) -> String {
+        format!("{{{}}}:p:", self.prefix)
+    }
+
+    /// The same of the tenants that generations have rows of.
+    pub(crate) fn all_tenants(&self) -> String {
+        format!("{{{}}}:t:", self.prefix)
+    }
+
+    /// The same of their rows.
+    pub(crate) fn all_rows(&self) -> String {
+        format!("{{{}}}:r:", self.prefix)
+    }
+
+    /// The events that a generation has passed over.
+    pub(crate) fn parked(&self, table: &ViewTable) -> String {
+        format!("{}{}:{}", self.all_parked(), table.schema.name, table.generation)
+    }
+
+    /// The tenants that a generation has rows of.
+    pub(crate) fn tenants(&self, table: &ViewTable) -> String {
+        format!("{}{}:{}", self.all_tenants(), table.schema.name, table.generation)
+    }
+
+    /// What the keys of all rows of a generation begin with; the tenant follows.
+    pub(crate) fn rows(&self, table: &ViewTable) -> String {
+        format!("{}{}:{}:", self.all_rows(), table.schema.name, table.generation)
+    }
+
+    /// The rows of a tenant in a generation.
+    pub(crate) fn rows_of(&self, table: &ViewTable, tenant: &TenantId) -> RowKeys {
+        let all = format!("{}{tenant}:", self.rows(table));
+        RowKeys { keys: format!("{all}k"), indexes: format!("{all}i:"), hashes: format!("{all}e:") }
+    }
+
+    /// What is set whenever they change.
+    pub(crate) fn mark_of(&self, table: &ViewTable, tenant: &TenantId) -> String {
+        format!("{}{tenant}:m", self.rows(table))
+    }
+
+    /// A lease.
+    pub(crate) fn lease(&self, name: &str) -> String {
+        format!("{{{}}}:l:{name}", self.prefix)
     }
 
     /// The names of keys of a tenant.
@@ -53,6 +133,31 @@ impl Keys {
     pub(crate) fn tenant_of(&self, key: &str, entity: &str) -> Option<TenantId> {
         let rest = key.strip_prefix('{')?.strip_prefix(&self.prefix)?.strip_prefix(':')?;
         TenantId::new(rest.strip_suffix(entity)?.strip_suffix("}:d:")?).ok()
+    }
+}
+
+/// The names of the keys of rows that are found by the same indexes.
+#[derive(Clone, Debug)]
+pub(crate) struct RowKeys {
+    keys: String,
+    indexes: String,
+    hashes: String,
+}
+
+impl RowKeys {
+    /// The index of a column, or that of the keys.
+    pub(crate) fn index_of(&self, column: Option<&str>) -> String {
+        column.map_or_else(|| self.keys.clone(), |column| format!("{}{column}", self.indexes))
+    }
+
+    /// What the keys of the hashes begin with.
+    pub(crate) fn hashes(&self) -> &str {
+        &self.hashes
+    }
+
+    /// The hash of a row.
+    pub(crate) fn hash(&self, key: &str) -> String {
+        format!("{}{key}", self.hashes)
     }
 }
 
@@ -86,6 +191,11 @@ impl TenantKeys {
     /// An entity; of an empty id what the keys of all begin with.
     pub(crate) fn entity(&self, entity: &str, id: &str) -> String {
         format!("{}:e:{entity}:{id}", self.tag)
+    }
+
+    /// The keys of entities of one name.
+    pub(crate) fn entities(&self, entity: &str) -> RowKeys {
+        RowKeys { keys: self.ids(entity), indexes: self.index(entity, ""), hashes: self.entity(entity, "") }
     }
 
     /// A value of the cache.

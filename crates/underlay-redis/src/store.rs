@@ -7,12 +7,12 @@ use underlay_core::options::Options;
 
 use crate::RedisConfig;
 use crate::cache::CacheState;
-use crate::connections::{Asked, Connections};
+use crate::connections::{Asked, Connections, Failure};
 use crate::entities::Definitions;
 use crate::error::{self, Effect};
 use crate::keys::Keys;
 
-/// Entities and a cache on one Redis. A clone is another handle to the same connections.
+/// Entities, rows of views, leases and a cache on one Redis. A clone is another handle to the same connections.
 #[derive(Clone)]
 pub struct RedisStore(pub(crate) Arc<Inner>);
 
@@ -88,14 +88,19 @@ impl RedisStore {
     ) -> Result<T, Error> {
         let answer = match effect {
             Effect::Repeatable => self.0.changes.ask_again(asked).await,
-            Effect::Unit => self.0.changes.ask(asked).await,
+            Effect::Unit | Effect::Change => self.0.changes.ask(asked).await,
         };
         answer.map_err(|failure| error::told(doing, effect, &failure))
+    }
+
+    /// Asks the server once, and leaves it to the caller what a failure means.
+    pub(crate) async fn ask_once<T: FromRedisValue>(&self, asked: Asked<'_>) -> Result<T, Failure> {
+        self.0.changes.ask(asked).await
     }
 
     /// Asks the server for a part of what a query looks at.
     pub(crate) async fn ask_for_query<T: FromRedisValue>(&self, asked: Asked<'_>) -> Result<T, Error> {
         let answer = self.0.queries.ask_again(asked).await;
-        answer.map_err(|failure| error::told("querying entities in Redis", Effect::Repeatable, &failure))
+        answer.map_err(|failure| error::told("querying Redis", Effect::Repeatable, &failure))
     }
 }

@@ -100,7 +100,12 @@ impl EntitySettings {
     }
 }
 
-fn spec(name: &'static str, meaning: &'static str, address: Option<&String>) -> OptionSpec {
+/// An option that is the address of a store.
+pub(crate) fn address_spec(
+    name: &'static str,
+    meaning: &'static str,
+    address: Option<&String>,
+) -> OptionSpec {
     OptionSpec {
         name,
         meaning,
@@ -112,7 +117,8 @@ fn spec(name: &'static str, meaning: &'static str, address: Option<&String>) -> 
     }
 }
 
-fn read(text: &str) -> Result<String, String> {
+/// Reads one.
+pub(crate) fn read_address(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("it is empty; name a store, or leave the option out".to_owned()),
         address => Ok(address.to_owned()),
@@ -122,7 +128,7 @@ fn read(text: &str) -> Result<String, String> {
 impl Options for EntityAddress {
     fn describe(&self) -> Vec<OptionSpec> {
         let meaning = "The store of the entities; that of the service where it is not said";
-        let spec = spec(STORE, meaning, self.address.as_ref());
+        let spec = address_spec(STORE, meaning, self.address.as_ref());
         self.has_entities.then_some(spec).into_iter().collect()
     }
 
@@ -130,7 +136,7 @@ impl Options for EntityAddress {
         if name != STORE || !self.has_entities {
             return Err(format!("there is no option {name}"));
         }
-        self.address = Some(read(text)?);
+        self.address = Some(read_address(text)?);
         Ok(())
     }
 
@@ -142,12 +148,12 @@ impl Options for EntityAddress {
 impl Options for EntityAddresses {
     fn describe(&self) -> Vec<OptionSpec> {
         let meaning = "The store of the entities of this name; that of the others where it is not said";
-        self.0.iter().map(|(entity, address)| spec(entity, meaning, address.as_ref())).collect()
+        self.0.iter().map(|(entity, address)| address_spec(entity, meaning, address.as_ref())).collect()
     }
 
     fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
         let address = self.0.get_mut(name).ok_or_else(|| format!("there is no option {name}"))?;
-        *address = Some(read(text)?);
+        *address = Some(read_address(text)?);
         Ok(())
     }
 

@@ -24,6 +24,7 @@ mod service;
 mod store;
 mod suggestion;
 mod telemetry;
+mod views;
 
 pub use adapters::Adapters;
 pub use async_trait::async_trait;

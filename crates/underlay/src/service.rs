@@ -113,10 +113,12 @@ impl Service {
         self
     }
 
-    /// Adds a view.
+    /// Adds a view. Where its rows are kept is for the configuration to say, in the section `views`, unless the view names a
+    /// store; without, it is the store of the service.
     #[must_use]
     pub fn view<V: View>(mut self, view: V) -> Self {
         self.registry = self.registry.view(view);
+        self.settings.views.has_views = true;
         self
     }
 

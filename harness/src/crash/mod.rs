@@ -5,7 +5,8 @@
 //! kill it with SIGKILL, look at the database, send some commands again. The database stays for some
 //! rounds and grows; in some rounds the next child comes before anybody looks. With `--power-loss`
 //! what the child had not flushed is taken away before the look. With `--server-crash` the server
-//! crashes while the child is at work, which goes on by itself before it is killed.
+//! crashes while the child is at work, which goes on by itself before it is killed. With `--rows` another server keeps
+//! the rows of the view, and `--server-crash` crashes that one.
 //!
 //! With `--work` the processes do [work]: each round is a kill there. With `--scheduler` a Temporal server has it done,
 //! and [suffers](schedulers) too. With `--delay` it is counted how long a kill
@@ -39,7 +40,7 @@ use crate::child::ChildProcess;
 use crate::dice::Dice;
 use crate::journal::Journal;
 use crate::run_folder::{self, RunFolder};
-use crate::subject::{self, Place, StoreKind, Subject, Way};
+use crate::subject::{self, Place, RowsAddress, RowsKind, RowsServer, StoreKind, Subject, Way};
 use crate::{Result, journal, terminal};
 
 use self::teller::TellerLine;
@@ -92,6 +93,10 @@ pub(crate) struct Arguments {
     /// Crashes the server too, a private one: a session is killed, or all processes end at once.
     #[arg(long)]
     server_crash: bool,
+    /// Keeps the rows of the view on a private server of another kind, beside the log of the store. A server that
+    /// crashes is that one.
+    #[arg(long, value_enum, conflicts_with_all = ["power_loss", "work", "delay"])]
+    rows: Option<RowsKind>,
     /// Kills processes that do work: stored commands, messages, a process with timers. Each round is a kill.
     #[arg(long, conflicts_with = "break_sync")]
     work: bool,
@@ -144,6 +149,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     } else {
         None
     };
+    let rows = match arguments.rows.map(RowsKind::start).transpose() {
+        Ok(rows) => rows,
+        Err(missing) => return subject::skip(&missing),
+    };
     let found = if arguments.server_crash {
         arguments.store.start(folder.path())
     } else {
@@ -153,7 +162,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
         Ok(subject) => subject,
         Err(missing) => return subject::skip(&missing),
     };
-    match (subject.server().is_some(), arguments.server_crash, arguments.power_loss) {
+    match (subject.server().is_some() || rows.is_some(), arguments.server_crash, arguments.power_loss) {
         (false, true, _) => return Err(format!("{} has no server that could crash", arguments.store).into()),
         (true, _, true) => return Err("power loss is made for stores in files alone".into()),
         _ => {}
@@ -186,7 +195,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
         folder.leave(good)?;
         return summary.map(|_| good);
     }
-    let summary = rounds.run(subject, &mut Dice::new(seed)).await;
+    let summary = rounds.run(subject, rows, &mut Dice::new(seed)).await;
     let good = summary.as_ref().is_ok_and(|summary| summary.violations.is_empty() != arguments.break_sync);
     if let Ok(summary) = &summary {
         summary.print(&arguments, seed, began.elapsed())?;
@@ -205,6 +214,8 @@ struct Rounds<'a> {
 /// A database, and what is known of it.
 struct Database {
     place: Arc<dyn Place>,
+    /// Where its rows are, where they are elsewhere.
+    rows: Option<RowsAddress>,
     book: Book,
     /// Whether the last child was killed and the power stayed: what it had written is there, flushed
     /// or not.
@@ -212,7 +223,12 @@ struct Database {
 }
 
 impl Rounds<'_> {
-    async fn run(&self, mut subject: Box<dyn Subject>, dice: &mut Dice) -> Result<Summary> {
+    async fn run(
+        &self,
+        mut subject: Box<dyn Subject>,
+        mut rows: Option<RowsServer>,
+        dice: &mut Dice,
+    ) -> Result<Summary> {
         let mut summary = Summary::default();
         let mut database = None;
         while summary.rounds < self.arguments.rounds {
@@ -220,10 +236,11 @@ impl Rounds<'_> {
                 Some(database) if !summary.rounds.is_multiple_of(self.arguments.rounds_per_database) => {
                     database
                 }
-                _ => new_database(&*subject, summary.rounds).await?,
+                _ => new_database(&*subject, rows.as_ref(), summary.rounds).await?,
             };
             let (before, repeats_before) = (current.book.acknowledged, current.book.repeats);
-            summary.violations = self.round(&mut *subject, &mut current, &mut summary, dice).await?;
+            let mut crash = Crash { subject: &mut *subject, rows: rows.as_mut() };
+            summary.violations = self.round(&mut crash, &mut current, &mut summary, dice).await?;
             summary.rounds += 1;
             summary.acknowledged += current.book.acknowledged - before;
             summary.repeats += current.book.repeats - repeats_before;
@@ -237,7 +254,7 @@ impl Rounds<'_> {
 
     async fn round(
         &self,
-        subject: &mut dyn Subject,
+        crash: &mut Crash<'_>,
         database: &mut Database,
         summary: &mut Summary,
         dice: &mut Dice,
@@ -251,6 +268,9 @@ impl Rounds<'_> {
         let mut child = ChildProcess::start("crash-child", |command| {
             command.arg("--database").arg(address.to_string()).arg("--past").arg(&past);
             command.arg("--journal").arg(&journal).arg("--seed").arg(dice.seed().to_string());
+            if let Some(rows) = &database.rows {
+                command.arg("--rows").arg(rows.to_string());
+            }
             if let (Some(power), Some(files)) = (&self.power, database.place.files()) {
                 prepared = power.begin(command, files, database.kept_power);
             }
@@ -265,10 +285,10 @@ impl Rounds<'_> {
             summary.killed_at_start += 1;
             thread::sleep(dice.time_below(START_MAX));
         } else if child.wait_until_ready()? {
-            let work_max = if subject.server().is_some() { SERVER_WORK_MAX } else { WORK_MAX };
+            let work_max = if crash.has_server() { SERVER_WORK_MAX } else { WORK_MAX };
             thread::sleep(dice.time_below(work_max));
             if self.arguments.server_crash {
-                server::crash(subject, &*database.place, dice, &mut summary.crashes).await?;
+                crash.happen(&*database.place, dice, &mut summary.crashes).await?;
                 thread::sleep(dice.time_below(AFTER_CRASH_MAX));
             }
         }
@@ -284,7 +304,7 @@ impl Rounds<'_> {
         std::fs::remove_file(&past)?;
         if !is_unseen {
             database.place.wait_until_left().await?;
-            let looked = look(&*database.place, &mut database.book, dice).await;
+            let looked = look(database, dice).await;
             violations.extend(looked.unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]));
         }
         if violations.is_empty() && journal.exists() {
@@ -301,9 +321,35 @@ impl Rounds<'_> {
     }
 }
 
-async fn new_database(subject: &dyn Subject, round: u64) -> Result<Database> {
+/// What can crash.
+struct Crash<'a> {
+    subject: &'a mut dyn Subject,
+    rows: Option<&'a mut RowsServer>,
+}
+
+impl Crash<'_> {
+    fn has_server(&self) -> bool {
+        self.rows.is_some() || self.subject.server().is_some()
+    }
+
+    /// Crashes the server of the rows, or else that of the store.
+    async fn happen(
+        &mut self,
+        place: &dyn Place,
+        dice: &mut Dice,
+        crashes: &mut ServerCrashes,
+    ) -> Result<()> {
+        match &mut self.rows {
+            Some(rows) => crashes.of_rows(rows),
+            None => server::crash(self.subject, place, dice, crashes).await,
+        }
+    }
+}
+
+async fn new_database(subject: &dyn Subject, rows: Option<&RowsServer>, round: u64) -> Result<Database> {
     let place = subject.place(&format!("database-{round}")).await?;
-    Ok(Database { place, book: Book::default(), kept_power: false })
+    let rows = rows.map(|rows| rows.place(&format!("crash_{round}")));
+    Ok(Database { place, rows, book: Book::default(), kept_power: false })
 }
 
 /// Waits until a child has answered something.
@@ -324,9 +370,9 @@ fn write_past(path: &Path, book: &Book, dice: &mut Dice) -> Result<()> {
     book.past(dice).iter().try_for_each(|errand| journal.write(errand))
 }
 
-async fn look(place: &dyn Place, book: &mut Book, dice: &mut Dice) -> Result<Vec<String>> {
-    let open = place.address(Way::USUAL).open().await?;
-    let violations = verify::verify(&open, book, dice).await?;
+async fn look(database: &mut Database, dice: &mut Dice) -> Result<Vec<String>> {
+    let open = database.place.address(Way::USUAL).open_with_rows(database.rows.as_ref()).await?;
+    let violations = verify::verify(&open, &mut database.book, dice).await?;
     open.close().await?;
     Ok(violations)
 }

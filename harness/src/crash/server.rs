@@ -9,7 +9,7 @@ use servers::{Database, LOGIN, Shutdown, output};
 
 use crate::Result;
 use crate::dice::Dice;
-use crate::subject::{Place, Subject};
+use crate::subject::{Place, RowsServer, Subject};
 
 /// How long a crashed server may take until it answers.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
@@ -22,18 +22,20 @@ pub(super) struct ServerCrashes {
     pub(super) sessions_killed: u64,
     /// All processes ended at once, and the server was started again.
     pub(super) immediate_stops: u64,
+    /// The server of the rows was killed, and started again.
+    pub(super) rows_server_kills: u64,
     /// The longest until it answered again.
     pub(super) longest_recovery_micros: u64,
 }
 
 impl fmt::Display for ServerCrashes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sessions_killed, immediate_stops, longest_recovery_micros } = self;
+        let Self { sessions_killed, immediate_stops, rows_server_kills, longest_recovery_micros } = self;
         write!(
             f,
             "the server crashed {} times: {sessions_killed} by the kill of a session, {immediate_stops} by an \
-             immediate stop; the longest recovery took {} ms",
-            sessions_killed + immediate_stops,
+             immediate stop, {rows_server_kills} by the kill of the server of the rows; the longest recovery took {} ms",
+            sessions_killed + immediate_stops + rows_server_kills,
             longest_recovery_micros / 1_000
         )
     }
@@ -65,9 +67,24 @@ pub(super) async fn crash(
         }
         tokio::time::sleep(PAUSE).await;
     }
-    let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    crashes.longest_recovery_micros = crashes.longest_recovery_micros.max(took);
+    crashes.recovered(began);
     Ok(())
+}
+
+impl ServerCrashes {
+    /// Kills the server of the rows, and starts it again.
+    pub(super) fn of_rows(&mut self, rows: &mut RowsServer) -> Result<()> {
+        let began = Instant::now();
+        rows.crash()?;
+        self.rows_server_kills += 1;
+        self.recovered(began);
+        Ok(())
+    }
+
+    fn recovered(&mut self, began: Instant) {
+        let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.longest_recovery_micros = self.longest_recovery_micros.max(took);
+    }
 }
 
 /// Kills a session of the bank with SIGKILL, more often than not the one that writes the log. The server

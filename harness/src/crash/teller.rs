@@ -16,7 +16,7 @@ use super::errand::{Answer, Errand};
 use crate::balances::Balance;
 use crate::dice::Dice;
 use crate::journal::Journal;
-use crate::subject::Address;
+use crate::subject::{Address, RowsAddress};
 use crate::{Result, child, journal};
 
 /// Tellers beside each other.
@@ -37,6 +37,9 @@ const VIEW_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Arguments {
     #[arg(long)]
     database: Address,
+    /// Where the rows of the view are, where they are not in the database.
+    #[arg(long)]
+    rows: Option<RowsAddress>,
     /// Errands of earlier processes, to be sent again.
     #[arg(long)]
     past: PathBuf,
@@ -68,7 +71,7 @@ struct Teller {
 
 /// Runs until it is killed, or its parent is gone.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
-    let open = arguments.database.open().await?;
+    let open = arguments.database.open_with_rows(arguments.rows.as_ref()).await?;
     let config = EngineConfig { view_lease: VIEW_LEASE, ..EngineConfig::default() };
     let engine = Engine::new(open.ports(), bank::registry(), config)?;
     let views = engine.start_views();

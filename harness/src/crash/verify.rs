@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use underlay_core::{Checkpoint, EventStoreExt, Outcome, Query, Refusal, Row, TenantId, View};
-use underlay_runtime::{Engine, EngineConfig};
+use underlay_core::{
+    Checkpoint, EventStoreExt, Outcome, Position, Query, Refusal, Row, TenantId, View, ViewTable,
+};
+use underlay_runtime::{Engine, EngineConfig, Ports};
 
 use super::bank::{self, AccountEvent, AccountRefusal, TENANTS, Transfer};
 use super::book::{Book, Entry};
@@ -20,6 +22,8 @@ const LOOKED_UP_AGAIN: usize = 100;
 const SENT_AGAIN: usize = 8;
 /// Rows in a page of the view: few, so that there are many pages.
 const PAGE_ROWS: usize = 5;
+/// How often the rows are read while they still change.
+const TRIES_MAX: usize = 20;
 
 /// Looks at everything, then sends some errands again. Returns what is wrong, as sentences.
 pub(crate) async fn verify(open: &OpenStore, book: &mut Book, dice: &mut Dice) -> Result<Vec<String>> {
@@ -141,23 +145,49 @@ async fn verify_view(open: &OpenStore, log: &Log, wrong: &mut Vec<String>) -> Re
     let ports = open.ports();
     let start = Checkpoint::start(open.store.store_id());
     let table = ports.read_models.prepare(&Balances::<AccountEvent>::schema(), start).await?;
-    let checkpoint = ports.read_models.checkpoint(&table).await?;
+    let mut tries = 1;
+    let (checkpoint, rows) = loop {
+        let checkpoint = ports.read_models.checkpoint(&table).await?;
+        let position = checkpoint.position;
+        match rows_at(&ports, &table, position, wrong).await? {
+            Ok(rows) => break (checkpoint, rows),
+            // What the killed process had sent last was carried out meanwhile.
+            Err(other) if other > position && tries < TRIES_MAX => tries += 1,
+            Err(other) => {
+                wrong.push(format!("a page of the view is at {other}, the view at {position}"));
+                return Ok(());
+            }
+        }
+    };
     if let Err(error) = open.store.check_checkpoint("view balances", &checkpoint, "nothing").await {
         wrong.push(error.to_string());
     }
-    let position = checkpoint.position.number();
+    verify_rows(log, checkpoint.position, rows, wrong);
+    Ok(())
+}
+
+/// The rows of a view, by tenant and account.
+type Rows = BTreeMap<(TenantId, String), Balance>;
+
+/// Every row of the view at a position, or the position that a page had instead.
+async fn rows_at(
+    ports: &Ports,
+    table: &ViewTable,
+    position: Position,
+    wrong: &mut Vec<String>,
+) -> Result<std::result::Result<Rows, Position>> {
+    let mut rows = Rows::new();
     for tenant in TENANTS {
         let tenant = TenantId::new(tenant)?;
-        let mut rows = BTreeMap::new();
         let mut query = Query::default().limit(PAGE_ROWS);
         loop {
-            let page = ports.read_models.query(&table, &tenant, &query).await?;
-            if page.position.number() != position {
-                wrong.push(format!("a page of the view is at {}, the view at {position}", page.position));
+            let page = ports.read_models.query(table, &tenant, &query).await?;
+            if page.position != position {
+                return Ok(Err(page.position));
             }
             for (account, values) in page.rows {
                 let row = Balance::from_values(values).map_err(|column| format!("column {column}"))?;
-                if rows.insert(account.clone(), row).is_some() {
+                if rows.insert((tenant.clone(), account.clone()), row).is_some() {
                     wrong.push(format!("row {account} of {tenant} came twice"));
                 }
             }
@@ -166,21 +196,24 @@ async fn verify_view(open: &OpenStore, log: &Log, wrong: &mut Vec<String>) -> Re
                 None => break,
             }
         }
-        for (owner, account) in log.histories.keys().filter(|(owner, _)| *owner == tenant) {
-            let (cents, version) = log.balance_at(owner, account, position);
-            let meant = (version > 0).then(|| Balance { cents, events: version.cast_signed() as i64 });
-            let row = rows.remove(account);
-            if row != meant {
-                wrong.push(format!(
-                    "row {account} of {tenant} is {row:?} at {position}, the log gives {meant:?}"
-                ));
-            }
-        }
-        wrong.extend(
-            rows.iter().map(|(account, row)| format!("row {account} of {tenant} is {row:?} for nothing")),
-        );
     }
-    Ok(())
+    Ok(Ok(rows))
+}
+
+fn verify_rows(log: &Log, position: Position, mut rows: Rows, wrong: &mut Vec<String>) {
+    for (tenant, account) in log.histories.keys() {
+        let (cents, version) = log.balance_at(tenant, account, position.number());
+        let meant = (version > 0).then(|| Balance { cents, events: version.cast_signed() as i64 });
+        let row = rows.remove(&(tenant.clone(), account.clone()));
+        if row != meant {
+            wrong
+                .push(format!("row {account} of {tenant} is {row:?} at {position}, the log gives {meant:?}"));
+        }
+    }
+    wrong.extend(
+        rows.iter()
+            .map(|((tenant, account), row)| format!("row {account} of {tenant} is {row:?} for nothing")),
+    );
 }
 
 /// Repeats are answered as the first time, and store nothing; what got no answer gets one now.

@@ -11,6 +11,7 @@ mod address;
 mod memory;
 mod open;
 mod postgres;
+mod rows;
 mod sqlite;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use servers::{Database, Missing, Server};
 pub(crate) use self::address::Address;
 pub(crate) use self::open::{OpenStore, is_unavailable};
 pub(crate) use self::postgres::{Postgres, PostgresPlace};
+pub(crate) use self::rows::{RowsAddress, RowsKind, RowsServer};
 use self::sqlite::Sqlite;
 
 use self::memory::Memory;

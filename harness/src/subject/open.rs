@@ -13,7 +13,7 @@ use underlay_postgres::PostgresAdapter;
 use underlay_runtime::{Ports, WorkPorts};
 use underlay_sqlite::{SqliteAdapter, SqliteConfig};
 
-use super::Address;
+use super::{Address, RowsAddress};
 use crate::Result;
 
 /// How long a store is waited for.
@@ -40,6 +40,11 @@ pub(crate) struct OpenStore {
 impl Address {
     /// Opens the store.
     pub(crate) async fn open(&self) -> Result<OpenStore> {
+        self.open_with_rows(None).await
+    }
+
+    /// Opens the store, with the rows of views elsewhere.
+    pub(crate) async fn open_with_rows(&self, rows: Option<&RowsAddress>) -> Result<OpenStore> {
         let (address, adapter): (String, Box<dyn Adapter>) = match self {
             Self::Sqlite { path, wal_bytes_max } => {
                 // Several processes fold the views of one file.
@@ -53,7 +58,11 @@ impl Address {
             Self::Postgres(address) => (address.clone(), Box::new(PostgresAdapter::default())),
             Self::Memory => (self.to_string(), Box::new(MemoryAdapter::default())),
         };
-        OpenStore::of(adapter.open(&address, &OptionValues::new()).await?)
+        let backend = adapter.open(&address, &OptionValues::new()).await?;
+        OpenStore::of(match rows {
+            Some(rows) => backend.with_rows_of(rows.open().await?),
+            None => backend,
+        })
     }
 
     /// Opens the store, again where it has no connection or no time: others are being attacked.

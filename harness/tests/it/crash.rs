@@ -33,6 +33,26 @@ fn what_was_promised_survives_a_crash_of_the_server() {
     assert!(count("sessions_killed") + count("immediate_stops") > 0, "{answer:#}");
 }
 
+/// The log is a file, and another server keeps the rows, which is killed too.
+fn rows_survive(rows: &str) {
+    let arguments = ["crash", "--rows", rows, "--server-crash", "--rounds", "8", "--seed", "1", "--json"];
+    let Some((answer, content)) = harness_or_skip(&arguments) else { return };
+    assert!(content, "{answer:#}");
+    assert_eq!(answer["violations"].as_array().unwrap().len(), 0);
+    assert!(answer["acknowledged"].as_u64().unwrap() > 8, "{answer:#}");
+    assert!(answer["server_crashes"]["rows_server_kills"].as_u64().unwrap() > 0, "{answer:#}");
+}
+
+#[test]
+fn rows_on_mongodb_are_those_of_the_log_after_kills() {
+    rows_survive("mongodb");
+}
+
+#[test]
+fn rows_on_redis_are_those_of_the_log_after_kills() {
+    rows_survive("redis");
+}
+
 /// Nothing was found, and something happened.
 fn assert_work_flowed(answer: &Value, content: bool) {
     assert!(content, "{answer:#}");

@@ -1,28 +1,12 @@
-//! Entities as their hashes hold them: a field for each column, and their version.
+//! Entities as their hashes hold them: rows, and their version.
 
-use underlay_core::{EntitySchema, EntityVersion, Error, StoredEntity, Value};
+use underlay_core::{EntitySchema, EntityVersion, Error, StoredEntity};
 
 use super::definition::Definition;
-use super::value::decoded;
+use crate::rows::{Fields, field, values};
 
 /// The field of the version. No column has this name.
 const VERSION: &[u8] = b"version";
-
-/// The fields of a hash: names and values. They are few, so nothing is hashed.
-pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
-
-fn field<'f>(fields: &'f Fields, name: &[u8]) -> Option<&'f Vec<u8>> {
-    fields.iter().find(|(known, _)| known == name).map(|(_, value)| value)
-}
-
-/// The values of the columns that the code has. One that cannot be read is empty: only what is answered must be whole.
-pub(super) fn row(code: &EntitySchema, fields: &Fields) -> Vec<Value> {
-    let value = |name: &str, column_type| {
-        field(fields, name.as_bytes()).and_then(|bytes| decoded(column_type, bytes))
-    };
-    let values = code.columns.iter().map(|column| value(&column.name, column.column_type));
-    values.map(|value| value.unwrap_or(Value::Null)).collect()
-}
 
 /// The entity in a hash.
 ///
@@ -35,36 +19,7 @@ pub(super) fn entity(
     fields: &Fields,
 ) -> Result<StoredEntity, Error> {
     let damaged = |reason: String| Error::damaged_entity(&code.name, id, reason);
-    if fields.is_empty() {
-        return Err(damaged(
-            "an index has it and its hash is gone; a Redis that keeps entities needs `maxmemory-policy noeviction`"
-                .to_owned(),
-        ));
-    }
-    let known = |name: &[u8]| {
-        name == VERSION || definition.schema.columns.iter().any(|column| column.name.as_bytes() == name)
-    };
-    if let Some(unknown) = fields.iter().map(|(name, _)| name).find(|name| !known(name)) {
-        let unknown = String::from_utf8_lossy(unknown);
-        return Err(damaged(format!("column {unknown} is stored and not in its definition")));
-    }
-    let mut read = Vec::with_capacity(definition.schema.columns.len());
-    for column in &definition.schema.columns {
-        let Some(bytes) = field(fields, column.name.as_bytes()) else {
-            return Err(damaged(format!("column {} is missing", column.name)));
-        };
-        match decoded(column.column_type, bytes) {
-            Some(Value::Null) if !column.nullable => {
-                return Err(damaged(format!("column {} is empty", column.name)));
-            }
-            Some(value) => read.push((&column.name, value)),
-            None => return Err(damaged(format!("column {} holds no {:?}", column.name, column.column_type))),
-        }
-    }
-    let value = |name: &String| read.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-    let values: Vec<Value> =
-        code.columns.iter().map(|column| value(&column.name).unwrap_or(Value::Null)).collect();
-    code.check_row(id, &values).map_err(|error| damaged(error.to_string()))?;
+    let values = values(&definition.schema, code, id, fields, VERSION).map_err(damaged)?;
     let version = field(fields, VERSION).and_then(|bytes| version(bytes));
     let version = version.ok_or_else(|| damaged("its version is missing, or is no number".to_owned()))?;
     Ok(StoredEntity { id: id.to_owned(), version, values })

@@ -16,10 +16,10 @@ use redis::{Script, cmd};
 use underlay_core::{EntityExtension, EntitySchema, Error, TenantId};
 
 use super::definition::Definition;
-use super::value::EMPTY;
 use crate::RedisStore;
 use crate::connections::Asked;
 use crate::error::Effect;
+use crate::rows::EMPTY;
 
 static REPLACE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/replace_definition.lua")));

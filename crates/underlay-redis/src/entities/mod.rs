@@ -2,14 +2,11 @@
 //!
 //! Every change of a tenant's entities is a script, so that hashes, indexes and unique values never part.
 
-mod chunk;
 mod definition;
 mod document;
 mod extension;
-mod query;
-mod range;
+mod reading;
 mod unit;
-mod value;
 
 pub(crate) use definition::Definitions;
 
@@ -21,8 +18,9 @@ use underlay_core::{
 };
 
 use crate::RedisStore;
+use crate::rows;
 use extension::EXTENSIONS_MAX;
-use query::Asked;
+use reading::EntityRows;
 use unit::Stored;
 
 #[async_trait]
@@ -40,7 +38,7 @@ impl Entities for RedisStore {
         ids: &[String],
     ) -> Result<Vec<Option<StoredEntity>>, Error> {
         check_entity_ids(ids)?;
-        self.load_entities(schema, tenant, ids).await
+        EntityRows { store: self, schema, tenant }.load(ids).await
     }
 
     async fn query(
@@ -51,12 +49,14 @@ impl Entities for RedisStore {
     ) -> Result<EntityPage, Error> {
         query.validate(schema)?;
         let exact = query.page_walks().iter().all(underlay_core::adapter::Walk::is_exact);
-        self.in_time(exact, self.page(Asked { schema, tenant, query })).await
+        let rows = EntityRows { store: self, schema, tenant };
+        let found = self.in_time(exact, rows::page(&rows, query)).await?;
+        Ok(EntityPage::of(found, query, schema))
     }
 
     async fn count(&self, schema: &EntitySchema, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
         query.validate(schema)?;
-        self.in_time(false, self.count_entities(Asked { schema, tenant, query })).await
+        self.in_time(false, rows::count(&EntityRows { store: self, schema, tenant }, query)).await
     }
 
     async fn apply(
@@ -77,19 +77,5 @@ impl Entities for RedisStore {
 
     fn atomicity(&self) -> Atomicity {
         Atomicity::Unit
-    }
-}
-
-impl RedisStore {
-    /// Ends a query that takes too long.
-    async fn in_time<T>(
-        &self,
-        exact: bool,
-        query: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let longest = self.0.config.query_timeout;
-        tokio::time::timeout(longest, query)
-            .await
-            .unwrap_or_else(|_| Err(Error::query_too_slow(longest, exact)))
     }
 }

@@ -7,13 +7,15 @@ use underlay_core::{Change, EntityChange, EntityVersion, Error, TenantId};
 
 use super::definition::Definition;
 use super::document::version;
-use super::value::encoded;
 use crate::RedisStore;
 use crate::connections::Asked;
 use crate::error::Effect;
 use crate::keys::TenantKeys;
+use crate::rows::{EMPTY, encoded};
 
-static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/apply_unit.lua")));
+static APPLY: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("../scripts/reindex.lua"), include_str!("../scripts/apply_unit.lua")))
+});
 
 const DOING: &str = "changing entities in Redis";
 
@@ -121,7 +123,7 @@ fn stored_value(change: &EntityChange, column: &str) -> Vec<u8> {
     let values = change.values().unwrap_or_default();
     match change.schema.column_at(column).and_then(|at| values.get(at)) {
         Some(value) => encoded(value),
-        None if matches!(change.change, Change::Create(_)) => super::value::EMPTY.to_vec(),
+        None if matches!(change.change, Change::Create(_)) => EMPTY.to_vec(),
         None => Vec::new(),
     }
 }

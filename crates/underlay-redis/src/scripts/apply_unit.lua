@@ -118,15 +118,15 @@ end
 for _, change in ipairs(changes) do
     for _, column in ipairs(change.kind.indexed) do
         local old = change.old[column.place]
-        if old and old ~= change.new[column.place] then
-            redis.call('ZREM', column.index, old .. '\0' .. change.id)
-            if column.unique then
-                redis.call('HDEL', column.unique, old)
-            end
+        if column.unique and old and old ~= change.new[column.place] then
+            redis.call('HDEL', column.unique, old)
         end
     end
 end
 for _, change in ipairs(changes) do
+    for _, column in ipairs(change.kind.indexed) do
+        reindex(column.index, change.id, change.old[column.place], change.new[column.place])
+    end
     if change.what == 'delete' then
         redis.call('ZREM', change.kind.ids, change.id)
         redis.call('DEL', change.key)
@@ -138,11 +138,8 @@ for _, change in ipairs(changes) do
                 table.insert(fields, column.name)
                 table.insert(fields, new)
             end
-            if column.index and new ~= change.old[place] then
-                redis.call('ZADD', column.index, 0, new .. '\0' .. change.id)
-                if column.unique then
-                    redis.call('HSET', column.unique, new, change.id)
-                end
+            if column.unique and new ~= change.old[place] then
+                redis.call('HSET', column.unique, new, change.id)
             end
         end
         redis.call('HSET', change.key, unpack(fields))

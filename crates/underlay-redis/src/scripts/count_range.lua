@@ -1,9 +1,5 @@
--- Counts the members of an index between two ends.
+-- Counts the members of an index between two ends, behind what checks that they may be read.
 --
--- KEYS: definition, index. ARGV: stamp, from, to. Answer: {'stale'} | {'ok', number}
+-- KEYS[2]: index. ARGV from 3: from, to. Answer: {'ok', at, mark, number}
 
-local stored = redis.call('HMGET', KEYS[1], 'stamp', 'next')
-if stored[2] or (stored[1] and stored[1] ~= ARGV[1]) then
-    return { 'stale' }
-end
-return { 'ok', redis.call('ZLEXCOUNT', KEYS[2], ARGV[2], ARGV[3]) }
+return { 'ok', at, mark, redis.call('ZLEXCOUNT', KEYS[2], ARGV[3], ARGV[4]) }

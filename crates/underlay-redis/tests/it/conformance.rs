@@ -2,9 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::cmd;
-use underlay_core::{Cache, Clock, Entities, EntitySchema, EventStore, SystemClock, TenantId};
+use underlay_core::{
+    Cache, Clock, Entities, EntitySchema, EventStore, Leases, ManualClock, ReadModels, SystemClock, TenantId,
+};
 use underlay_redis::RedisStore;
-use underlay_testkit::{CacheFixture, Damage, EntitiesFixture, Fixture, Skip};
+use underlay_testkit::{
+    CacheFixture, Damage, EntitiesFixture, Fixture, LeasesFixture, ReadModelsFixture, Skip,
+};
 
 use crate::place::Place;
 
@@ -60,6 +64,81 @@ mod entities {
     use super::*;
 
     underlay_testkit::conformance!(entities, Opened);
+}
+
+/// Rows on a server of their own: a batch of many thousand rows holds up everybody on it, and longer where other tests run.
+struct Rows(Opened);
+
+impl Fixture for Rows {
+    async fn create() -> Result<Self, Skip> {
+        let place = Place::start(&["--busy-reply-threshold", "60000"]);
+        place.map(|place| Self(Opened(place))).map_err(|missing| Skip::new(missing.to_string()))
+    }
+
+    async fn reopen(self) -> Self {
+        Self(self.0.reopen().await)
+    }
+}
+
+impl ReadModelsFixture for Rows {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        let place = &self.0.0;
+        let longest = Duration::from_secs(60);
+        let config = place.config().with_query_timeout(longest).with_response_timeout(longest);
+        Arc::new(RedisStore::new(&place.address, config).unwrap())
+    }
+}
+
+mod read_models {
+    use super::*;
+
+    underlay_testkit::conformance!(read_models, Rows);
+}
+
+/// Leases that run out by a clock that is moved by hand.
+struct Timed {
+    clock: Arc<ManualClock>,
+    opened: Opened,
+}
+
+impl Timed {
+    fn store(&self) -> RedisStore {
+        let config = self.opened.0.config().with_clock(self.clock.clone());
+        RedisStore::new(&self.opened.0.address, config).unwrap()
+    }
+}
+
+impl Fixture for Timed {
+    async fn create() -> Result<Self, Skip> {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        Ok(Self { clock, opened: Opened::create().await? })
+    }
+
+    async fn reopen(self) -> Self {
+        Self { opened: self.opened.reopen().await, ..self }
+    }
+}
+
+impl ReadModelsFixture for Timed {
+    fn read_models(&self) -> Arc<dyn ReadModels> {
+        Arc::new(self.store())
+    }
+}
+
+impl LeasesFixture for Timed {
+    fn leases(&self) -> Arc<dyn Leases> {
+        Arc::new(self.store())
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+mod leases {
+    use super::*;
+
+    underlay_testkit::conformance!(leases, Timed);
 }
 
 /// A cache on a server of its own, which can be stopped.

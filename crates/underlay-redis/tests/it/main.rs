@@ -13,3 +13,4 @@ mod errors;
 mod keys;
 mod place;
 mod silence;
+mod views;

@@ -23,14 +23,18 @@ fn sleep(place: &Place) -> JoinHandle<()> {
     })
 }
 
-/// Somebody between a store and its server who loses the answers once told so.
-struct Lossy {
-    address: String,
+/// Somebody between a store and its server who loses the answers once told so, on the connections there are by then.
+pub(crate) struct Lossy {
+    pub(crate) address: String,
     loses: Arc<AtomicBool>,
 }
 
 impl Lossy {
-    async fn before(place: &Place) -> Self {
+    pub(crate) fn lose(&self, loses: bool) {
+        self.loses.store(loses, Ordering::Release);
+    }
+
+    pub(crate) async fn before(place: &Place) -> Self {
         let server = place.server.as_ref().unwrap().host();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("redis://{}", listener.local_addr().unwrap());
@@ -43,11 +47,12 @@ impl Lossy {
                 let (mut answered, mut asks) = server.into_split();
                 tokio::spawn(async move { tokio::io::copy(&mut asked, &mut asks).await });
                 let lost = lost.clone();
+                let is_new = lost.load(Ordering::Acquire);
                 tokio::spawn(async move {
                     let mut bytes = vec![0; 64 << 10];
                     while let Ok(count @ 1..) = answered.read(&mut bytes).await {
-                        if !lost.load(Ordering::Acquire) && answers.write_all(&bytes[..count]).await.is_err()
-                        {
+                        let is_given = is_new || !lost.load(Ordering::Acquire);
+                        if is_given && answers.write_all(&bytes[..count]).await.is_err() {
                             break;
                         }
                     }
@@ -66,13 +71,13 @@ async fn a_unit_whose_answer_is_lost_is_uncertain_and_is_stored() {
     let config = place.config().with_response_timeout(Duration::from_millis(500));
     let store = RedisStore::new(&lossy.address, config).unwrap();
     store.apply(&tenant(), vec![create("a", "EUR")]).await.unwrap();
-    lossy.loses.store(true, Ordering::Release);
+    lossy.lose(true);
     let error = store.apply(&tenant(), vec![create("b", "USD")]).await.unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("uncertain"), "{error}");
     // "Nothing was stored" would have been a lie.
     let stored = patient.load(&rates(), &tenant(), &["b".to_owned()]).await.unwrap().pop().flatten();
     assert_eq!(stored.unwrap().version.0, 1);
-    lossy.loses.store(false, Ordering::Release);
+    lossy.lose(false);
     let again = store.apply(&tenant(), vec![create("b", "USD")]).await;
     assert!(matches!(again, Err(Error::EntityConflict(_))), "{again:?}");
 }

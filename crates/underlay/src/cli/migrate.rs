@@ -25,7 +25,8 @@ pub(super) fn command() -> clap::Command {
         )
 }
 
-/// Brings every database up to date that the service uses: that of the store, then those of entities.
+/// Brings every database up to date that the service uses: that of the store, then those of entities and of the
+/// rows of views.
 pub(super) async fn run(config: &Config, adapters: &Adapters, matches: &ArgMatches) -> Result<(), ExitError> {
     let login = matches.get_one::<String>("grant").map(String::as_str);
     let targets = targets(config, adapters)?;
@@ -60,8 +61,8 @@ struct Target<'a> {
 
 fn targets<'a>(config: &'a Config, adapters: &'a Adapters) -> Result<Vec<Target<'a>>, ExitError> {
     let database = config.settings.database.as_str();
-    let of_entities = config.settings.entities.addresses().map(|(_, address)| address);
-    let addresses: BTreeSet<&str> = of_entities.filter(|address| *address != database).collect();
+    let others = config.settings.other_addresses().map(|(_, address)| address);
+    let addresses: BTreeSet<&str> = others.filter(|address| *address != database).collect();
     let mut targets = Vec::new();
     for address in [database].into_iter().chain(addresses) {
         if let Some(migrations) = adapters.of(address)?.migrations() {

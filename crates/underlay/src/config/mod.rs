@@ -124,8 +124,7 @@ impl Config {
             mistakes.push(Mistake::new(origin, error.to_string()));
             ("", OptionValues::new())
         });
-        let beside = config.settings.entities.addresses().chain(config.settings.cache.address());
-        for (key, address) in beside {
+        for (key, address) in config.settings.other_addresses() {
             let origin = merged.get(&key).map_or(DEFAULT, |value| &value.origin);
             let checked = adapters.of(address).and_then(|adapter| adapter.options_in(address));
             mistakes.extend(checked.err().map(|error| Mistake::new(origin, format!("{key}: {error}"))));

@@ -12,6 +12,7 @@ use crate::entities::{self, EntitySettings};
 use crate::retention::Kept;
 use crate::scheduler::SchedulerSettings;
 use crate::telemetry::TelemetryConfig;
+use crate::views::{self, ViewAddress};
 
 /// The key of the address of the store.
 pub(super) const DATABASE: &str = "database";
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) entities: EntitySettings,
     /// What stands behind the caches of the processes.
     pub(crate) cache: CacheSettings,
+    /// Where the rows of views are kept.
+    pub(crate) views: ViewAddress,
     /// What the service has of its own.
     pub(crate) own: Vec<OwnOptions>,
 }
@@ -103,6 +106,7 @@ const PARTS: &[(&str, Part)] = &[
     (cache::SECTION_OF_ENTITIES, |settings| &mut settings.entities.times),
     (cache::SECTION, |settings| &mut settings.cache),
     (cache::SECTION, |settings| &mut settings.engine.cache),
+    (views::SECTION, |settings| &mut settings.views),
 ];
 
 impl Settings {
@@ -122,6 +126,7 @@ impl Settings {
             kept: Kept::default(),
             entities: EntitySettings::default(),
             cache: CacheSettings::default(),
+            views: ViewAddress::default(),
             telemetry: TelemetryConfig::default(),
             own: Vec::new(),
         }
@@ -129,6 +134,11 @@ impl Settings {
 }
 
 impl Settings {
+    /// Every store beside that of the service, with the key that sets it.
+    pub(crate) fn other_addresses(&self) -> impl Iterator<Item = (String, &str)> {
+        self.entities.addresses().chain(self.views.addresses()).chain(self.cache.address())
+    }
+
     /// Looks at every struct whose options can be set, with its section: those of every service, then its own.
     pub(super) fn each_part(&mut self, mut look: impl FnMut(&'static str, &mut dyn Options)) {
         for (section, part) in PARTS {

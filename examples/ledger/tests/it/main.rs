@@ -30,6 +30,7 @@ mod payments;
 mod postgres;
 mod program;
 mod readme;
+mod rows;
 mod statements;
 #[cfg(any(feature = "mongodb", feature = "redis"))]
 mod store_health;

@@ -7,7 +7,7 @@ use super::value::encoded;
 
 /// The members between two ends. Both are bytes, not values: what is there, and what is not any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Range {
+pub(crate) struct Range {
     /// The first bytes that are in it; none begins with the first member.
     from: Option<Vec<u8>>,
     /// The first bytes that are not; none ends with the last member.
@@ -16,7 +16,7 @@ pub(super) struct Range {
 
 impl Range {
     /// The members between the bounds of a walk.
-    pub(super) fn of(walk: &Walk<'_>) -> Self {
+    pub(crate) fn of(walk: &Walk<'_>) -> Self {
         let mut range = Self::default();
         for filter in &walk.bounds {
             range.narrow(filter);
@@ -62,10 +62,10 @@ impl Range {
     }
 
     /// Goes on behind a member.
-    pub(super) fn go_on_behind(&mut self, mut member: Vec<u8>, direction: Direction) {
+    pub(crate) fn go_on_behind(&mut self, mut member: Vec<u8>, direction: Direction) {
         match direction {
             Direction::Ascending => {
-                // No id goes on with a NUL, so this is the first that can follow.
+                // No key goes on with a NUL, so this is the first that can follow.
                 member.push(0);
                 self.begin_at(member);
             }
@@ -74,7 +74,7 @@ impl Range {
     }
 
     /// The ends as the server takes them.
-    pub(super) fn ends(&self) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn ends(&self) -> (Vec<u8>, Vec<u8>) {
         let from = self.from.as_ref().map_or_else(|| b"-".to_vec(), |from| [&b"["[..], from].concat());
         let to = self.to.as_ref().map_or_else(|| b"+".to_vec(), |to| [&b"("[..], to].concat());
         (from, to)
@@ -82,7 +82,7 @@ impl Range {
 }
 
 /// The member of the index of a walk in its order that a cursor stands at.
-pub(super) fn member_at(walk: &Walk<'_>, cursor: &Cursor) -> Vec<u8> {
+pub(crate) fn member_at(walk: &Walk<'_>, cursor: &Cursor) -> Vec<u8> {
     let one_value = || walk.bounds.iter().find(|filter| filter.comparison == Comparison::Eq);
     let value = cursor.value.as_ref().or_else(|| one_value().map(|filter| &filter.value));
     match walk.column {
@@ -91,17 +91,17 @@ pub(super) fn member_at(walk: &Walk<'_>, cursor: &Cursor) -> Vec<u8> {
     }
 }
 
-fn member(value: &Value, id: &str) -> Vec<u8> {
-    [&encoded(value)[..], &[0], id.as_bytes()].concat()
+fn member(value: &Value, key: &str) -> Vec<u8> {
+    [&encoded(value)[..], &[0], key.as_bytes()].concat()
 }
 
-/// The id in a member of an index; of the index of ids it is the member.
-pub(super) fn id_in(member: &[u8], of_ids: bool) -> Option<&str> {
-    let id = match member.iter().position(|byte| *byte == 0) {
-        Some(at) if !of_ids => &member[at + 1..],
+/// The key in a member of an index; of the index of keys it is the member.
+pub(crate) fn key_in(member: &[u8], of_keys: bool) -> Option<&str> {
+    let key = match member.iter().position(|byte| *byte == 0) {
+        Some(at) if !of_keys => &member[at + 1..],
         _ => member,
     };
-    std::str::from_utf8(id).ok()
+    std::str::from_utf8(key).ok()
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(range.ends(), (b"[ta\0x\0".to_vec(), b"+".to_vec()));
         range.go_on_behind(b"tb\0y".to_vec(), Direction::Descending);
         assert_eq!(range.ends(), (b"[ta\0x\0".to_vec(), b"(tb\0y".to_vec()));
-        assert_eq!(id_in(b"tb\0y", false), Some("y"));
-        assert_eq!(id_in(b"y", true), Some("y"));
+        assert_eq!(key_in(b"tb\0y", false), Some("y"));
+        assert_eq!(key_in(b"y", true), Some("y"));
     }
 }

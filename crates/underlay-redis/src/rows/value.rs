@@ -2,13 +2,13 @@
 //!
 //! The first byte says the type, and what follows is: of a text the text, of an integer and a time sixteen hexadecimal
 //! digits with the sign turned over, of a decimal its [`decimal_key`], of a boolean a digit. None of them holds a NUL. So
-//! a member of an index, `value NUL id`, lies in the order of values, and of equal values in the order of ids.
+//! a member of an index, `value NUL key`, lies in the order of values, and of equal values in the order of keys.
 
 use underlay_core::adapter::stored_time;
 use underlay_core::{ColumnType, Value, decimal_from_key, decimal_key};
 
 /// An empty value.
-pub(super) const EMPTY: &[u8] = b"-";
+pub(crate) const EMPTY: &[u8] = b"-";
 
 /// What the values of a column begin with.
 fn letter(column_type: ColumnType) -> u8 {
@@ -22,7 +22,7 @@ fn letter(column_type: ColumnType) -> u8 {
 }
 
 /// A value as bytes.
-pub(super) fn encoded(value: &Value) -> Vec<u8> {
+pub(crate) fn encoded(value: &Value) -> Vec<u8> {
     let Some(column_type) = value.column_type() else { return EMPTY.to_vec() };
     let mut bytes = vec![letter(column_type)];
     match value {
@@ -37,7 +37,7 @@ pub(super) fn encoded(value: &Value) -> Vec<u8> {
 }
 
 /// The value of a column from its bytes; none where they are none of its type.
-pub(super) fn decoded(column_type: ColumnType, bytes: &[u8]) -> Option<Value> {
+pub(crate) fn decoded(column_type: ColumnType, bytes: &[u8]) -> Option<Value> {
     if bytes == EMPTY {
         return Some(Value::Null);
     }
