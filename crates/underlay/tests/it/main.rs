@@ -11,6 +11,8 @@ mod held_lines;
 mod killers;
 mod mending;
 mod postgres;
+#[cfg(feature = "http")]
+mod remote_entities;
 mod scheduler;
 mod view_feed;
 mod work;
