@@ -13,8 +13,8 @@
 //! ```
 //!
 //! A change that names what it expects is carried out once, however often it is sent: the service refuses it where the
-//! entity has changed. One that names nothing is not sent again once it may have arrived. Two callers who make an entity
-//! the same from one version, and one of whom lost the answer, both hear that it is so.
+//! entity has changed. Only where somebody removes the entity in between, and it comes to what was expected anew, it is
+//! carried out on that one too. A change that names nothing is not sent again once it may have arrived.
 
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use super::HttpEntities;
 use super::answers::Problem;
 use super::config::Api;
 use super::connections::{Answer, Failure};
+use super::lost_change::Found;
 use super::reading::{Current, is_strong};
 use super::remote::{Asked, Call};
 
@@ -42,16 +43,6 @@ enum Outcome {
     Open(String),
 }
 
-/// What an entity says of a change whose answer was lost.
-enum Found {
-    /// The change was made, or can no longer be made.
-    Settled(Result<EntityVersion, Error>),
-    /// It is as it was before.
-    Unchanged,
-    /// It tells nothing.
-    Unknown,
-}
-
 impl HttpEntities {
     /// Makes one change; gives the version after it.
     pub(super) async fn change(
@@ -62,8 +53,9 @@ impl HttpEntities {
         let call = self.remote.call();
         call.begin();
         let (mut open, mut attempts): (Option<String>, u32) = (None, 1);
+        let mut sent = None;
         loop {
-            match self.attempt(&call, tenant, change).await {
+            match self.attempt(&call, tenant, change, &mut sent).await {
                 Outcome::Done(version) => return Ok(version),
                 Outcome::Passing(error, after) => {
                     if call.may_repeat(attempts, after).await {
@@ -89,7 +81,7 @@ impl HttpEntities {
                 Outcome::Refused(_) | Outcome::Stale(_) => {}
             }
             let reason = open.clone().unwrap_or_default();
-            match self.find_out(&call, tenant, change).await {
+            match self.find_out(&call, tenant, change, sent.as_ref()).await {
                 Found::Settled(settled) => return settled,
                 Found::Unchanged if self.may_come_twice(change) && call.may_repeat(attempts, None).await => {
                     attempts += 1;
@@ -112,12 +104,19 @@ impl HttpEntities {
         self.remote.config.api == Api::Plain && self.remote.config.plain.create_by_post
     }
 
-    /// Sends a change once.
-    async fn attempt(&self, call: &Call<'_>, tenant: &TenantId, change: &EntityChange) -> Outcome {
+    /// Sends a change once; notes the ETag that it names.
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        tenant: &TenantId,
+        change: &EntityChange,
+        sent: &mut Option<HeaderValue>,
+    ) -> Outcome {
         let request = match self.write(call, tenant, change).await {
             Ok(request) => request,
             Err(outcome) => return outcome,
         };
+        *sent = request.headers().get(IF_MATCH).cloned();
         self.kept.remove(tenant, change.entity(), &change.id);
         let doing = format!("changing {}", change.entity());
         match call.ask(&request).await {
@@ -273,7 +272,7 @@ impl HttpEntities {
     }
 
     /// Whether an entity can have this version after a change.
-    fn is_next(&self, change: &EntityChange, version: EntityVersion) -> bool {
+    pub(super) fn is_next(&self, change: &EntityChange, version: EntityVersion) -> bool {
         match &change.change {
             _ if self.shape.counts => version == change.version_after(),
             // A hash of values has no order.
@@ -308,45 +307,5 @@ impl HttpEntities {
             change.entity(),
             change.id
         ))
-    }
-
-    /// Reads the entity of a change whose answer was lost.
-    async fn find_out(&self, call: &Call<'_>, tenant: &TenantId, change: &EntityChange) -> Found {
-        let Ok(current) = self.current(call, &change.schema, tenant, &change.id).await else {
-            return Found::Unknown;
-        };
-        let version = current.as_ref().map(|current| current.entity.version);
-        // What follows was written by this change, or by one that made the entity the same.
-        let is_ours = current.is_some_and(|Current { entity, .. }| {
-            self.is_next(change, entity.version)
-                && change.values().is_some_and(|values| entity.values == values)
-        });
-        if let (true, Some(version)) = (is_ours, version) {
-            return Found::Settled(Ok(version));
-        }
-        match (&change.change, version) {
-            (Change::Create(_), None) => Found::Unchanged,
-            (Change::Delete { .. }, None) => Found::Settled(Ok(EntityVersion::NEW)),
-            (
-                Change::Update { expected, .. } | Change::Delete { expected: Some(expected) },
-                Some(version),
-            ) if version == *expected => Found::Unchanged,
-            // Where versions count, only one change makes the next: it was another, and this one comes too late.
-            (Change::Create(_) | Change::Update { .. }, Some(version))
-                if self.is_counted_next(change, version) =>
-            {
-                Found::Settled(change.check_version(Some(version)).map(|()| version))
-            }
-            (Change::Delete { expected: Some(expected) }, Some(version))
-                if self.shape.counts && version > *expected =>
-            {
-                Found::Settled(change.check_version(Some(version)).map(|()| version))
-            }
-            _ => Found::Unknown,
-        }
-    }
-
-    fn is_counted_next(&self, change: &EntityChange, version: EntityVersion) -> bool {
-        self.shape.counts && self.is_next(change, version)
     }
 }

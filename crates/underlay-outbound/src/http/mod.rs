@@ -35,6 +35,7 @@ mod document;
 mod entities;
 mod kept;
 mod list;
+mod lost_change;
 mod plain;
 mod query;
 mod reading;

@@ -30,6 +30,8 @@ const ATTEMPTS_MAX: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 /// When to come back where a service has too much to do and does not say.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The longest that a service is left alone because it says so.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// A service that has entities.
 pub(super) struct Remote {
@@ -204,7 +206,7 @@ impl Call<'_> {
             return false;
         }
         let drawn = (PAUSE * (1 << (attempts - 1))).mul_f64(fraction());
-        let wait = after.map_or(drawn, |after| after + drawn);
+        let wait = after.map_or(drawn, |after| after.saturating_add(drawn));
         if wait >= self.left() || !self.remote.budget.take() {
             return false;
         }
@@ -216,10 +218,11 @@ impl Call<'_> {
     pub(super) fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
+            return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
         }
         let moment = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-        Some(Duration::try_from(moment.duration_since(self.remote.config.clock.now())).unwrap_or_default())
+        let after = Duration::try_from(moment.duration_since(self.remote.config.clock.now()));
+        Some(after.unwrap_or_default().min(RETRY_AFTER_MAX))
     }
 
     fn left(&self) -> Duration {

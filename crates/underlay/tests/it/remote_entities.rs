@@ -143,8 +143,8 @@ async fn serve(
     engine: &Engine,
     hurts: &Hurts,
 ) -> (String, oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
-    let config =
-        ServerConfig { body_bytes_max: 16 << 20, ..ServerConfig::new("Remote").with_credentials(ByHeader) };
+    let mut config = ServerConfig::new("Remote").with_credentials(ByHeader);
+    config.body_bytes_max = 16 << 20;
     let router = underlay::server::router(engine.clone(), config).unwrap();
     let router = router.layer(from_fn_with_state(hurts.clone(), hurt));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -198,6 +198,10 @@ async fn a_read_waits_as_long_as_it_is_told() {
     }
     assert!(begun.elapsed() < Duration::from_secs(1));
     assert_eq!(script.heard().len(), 1);
+    // However long that is.
+    let away = answer(503, &[("retry-after", &u64::MAX.to_string())], "");
+    let (_script, rates) = Script::with_rates([away]).await;
+    assert!(matches!(get(&rates).await, Err(Error::Unavailable { .. })));
     // A date is a time too; one that is past is no time.
     let away = answer(503, &[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")], "");
     let (script, rates) = Script::with_rates([away, rate(3, "1")]).await;

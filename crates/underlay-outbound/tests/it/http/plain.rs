@@ -238,3 +238,35 @@ async fn what_is_created_by_post_is_not_created_again() {
     let refused = change(&rates, create("1")).await.unwrap_err();
     assert!(matches!(refused, Error::RuleViolation(_)), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_lost_change_is_made_again_at_the_very_state_that_was_seen() {
+    let with = |etag: &str, value: &str| {
+        let body = format!(r#"{{"id":"eur","base":"EUR","value":"{value}","note":null}}"#);
+        answer(200, &[JSON, ("etag", etag)], &body)
+    };
+    let list = answer(200, &[JSON], r#"{"items":[]}"#);
+    let began = async |acts: Vec<_>| {
+        let script = Script::of([list.clone(), with("\"a\"", "1")].into_iter().chain(acts)).await;
+        let rates = HttpEntities::new(&script.address("&api=plain"), config()).unwrap();
+        rates.prepare(&rates_schema()).await.unwrap();
+        let seen = get(&rates).await.unwrap().unwrap().version.0;
+        (script, rates, seen)
+    };
+    let same = || answer(304, &[("etag", "\"a\"")], "");
+    let (script, rates, seen) =
+        began(vec![same(), lost(), with("\"a\"", "1"), same(), answer(204, &[], "")]).await;
+    assert_ne!(version(change(&rates, update(seen, "2")).await), seen);
+    assert_eq!(script.methods(), "GET GET GET PUT GET GET PUT");
+    let locks: Vec<String> =
+        script.heard().iter().filter_map(|heard| heard.header("if-match").map(str::to_owned)).collect();
+    assert_eq!(locks, ["\"a\"", "\"a\""]);
+    // It is as it was, and not since it was seen: the change may have been made and undone.
+    let (script, rates, seen) = began(vec![same(), lost(), with("\"b\"", "1")]).await;
+    let uncertain = change(&rates, update(seen, "2")).await.unwrap_err();
+    assert!(uncertain.to_string().contains("uncertain"), "{uncertain}");
+    assert_eq!(script.methods(), "GET GET GET PUT GET");
+    // It is as it was to become.
+    let (_script, rates, seen) = began(vec![same(), lost(), with("\"b\"", "2")]).await;
+    assert_ne!(version(change(&rates, update(seen, "2")).await), seen);
+}
