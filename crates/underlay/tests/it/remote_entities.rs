@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use serde_json::{Value as Json, json};
@@ -161,7 +161,7 @@ async fn serve(
 
 /// Answers as a service whose entities are damaged does.
 async fn hurt(State(hurts): State<Hurts>, mut request: Request, next: Next) -> Response {
-    if !hurts.lock().unwrap().is_empty() {
+    if request.method() == Method::GET && !hurts.lock().unwrap().is_empty() {
         // What has not changed for the service has for who asks it.
         request.headers_mut().remove(IF_NONE_MATCH);
     }
