@@ -186,7 +186,7 @@ async fn hurt(State(hurts): State<Hurts>, mut request: Request, next: Next) -> R
             Damage::Unknown => drop(members.insert(column.clone(), json!(1))),
         }
     };
-    match json["entities"].as_array_mut() {
+    match json.get_mut("entities").and_then(Json::as_array_mut) {
         Some(entities) => entities.iter_mut().for_each(&mut change),
         None => change(&mut json),
     }
