@@ -85,17 +85,20 @@ pub(super) fn told(asking: &Asking<'_>, answer: &Answer, retry_after: Option<Dur
     let kind = problem.as_ref().map(Problem::kind).unwrap_or_default();
     let detail = problem.as_ref().map(Problem::detail).filter(|detail| !detail.is_empty());
     let status = answer.status;
-    let or_said = |otherwise: String| detail.clone().unwrap_or(otherwise);
+    // Whoever asked is told this, so it does not say where the service is.
+    let or_said = |otherwise: &str| {
+        detail.clone().unwrap_or_else(|| format!("the service that has {entity} {otherwise} ({status})"))
+    };
     match status {
         StatusCode::BAD_REQUEST if kind == "too-broad" => {
-            Error::TooBroad(or_said(format!("{service} finds the query of {entity} too broad")))
+            Error::TooBroad(or_said("finds the query too broad"))
         }
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => {
-            Error::Invalid(or_said(format!("{service} does not take it ({status})")))
+            Error::Invalid(or_said("does not take it; nothing was stored"))
         }
-        StatusCode::UNPROCESSABLE_ENTITY => Error::RuleViolation(or_said(format!(
-            "a rule of {service} for {entity} does not hold ({status})"
-        ))),
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            Error::RuleViolation(or_said("has a rule that does not hold; nothing was stored"))
+        }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Denied(format!(
             "{doing}: {service} does not let this service in ({status}); token_file and tenant_header say as whom it asks"
         )),

@@ -73,7 +73,7 @@ impl HttpEntities {
                             attempts += 1;
                             continue;
                         }
-                        None => return Err(self.restless(change)),
+                        None => return Err(Self::restless(change)),
                     }
                 }
                 Outcome::Open(reason) => open = Some(reason),
@@ -184,8 +184,8 @@ impl HttpEntities {
         match etag.filter(is_strong) {
             Some(etag) => Ok((IF_MATCH, etag)),
             None => Err(Outcome::Refused(Error::invalid(format!(
-                "{} gives {} {:?} no strong ETag, so no change can be made at one version alone; nothing was stored",
-                self.remote.name(),
+                "the service that has {} gives {:?} no strong ETag, so it cannot be changed at one version alone; nothing \
+                 was stored",
                 change.entity(),
                 change.id
             )))),
@@ -300,10 +300,9 @@ impl HttpEntities {
     }
 
     /// A change that the service refuses although the entity is as it expects.
-    fn restless(&self, change: &EntityChange) -> Error {
+    fn restless(change: &EntityChange) -> Error {
         Error::RuleViolation(format!(
-            "{} refuses a change of {} {:?} that expects what is there; nothing was stored",
-            self.remote.name(),
+            "the service that has {} refuses a change of {:?}, though it is as the change expects; nothing was stored",
             change.entity(),
             change.id
         ))

@@ -127,7 +127,11 @@ impl Entities for HttpEntities {
                 );
                 Ok(())
             }
-            looked => looked,
+            Err(error) => {
+                self.kinds().remove(&schema.name);
+                Err(error)
+            }
+            Ok(()) => Ok(()),
         }
     }
 

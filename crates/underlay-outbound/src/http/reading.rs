@@ -151,6 +151,14 @@ impl HttpEntities {
             },
             // It answers. What it has is for its tenants to see.
             status if status.is_client_error() && tenant.is_none() && !config.shared => Ok(()),
+            // It is in trouble, which may pass.
+            status if status.is_server_error() => {
+                let error = self.told(call, "looking for", entity, &answer);
+                match error {
+                    Error::EntityChanged { .. } | Error::Unavailable { .. } => Err(error),
+                    error => Err(Error::unavailable(error.to_string())),
+                }
+            }
             _ => Err(self.told(call, "looking for", entity, &answer)),
         }
     }

@@ -7,7 +7,7 @@ use underlay_outbound::http::HttpEntities;
 
 use super::script::{
     Act, JSON, Script, answer, body, change, config, create, get, missing, page, problem, rate, rates_schema,
-    raw, raw_rate, tenant, update,
+    raw_rate, tenant, update,
 };
 
 /// Reads one rate while the service does this, as often as it is asked.
@@ -261,7 +261,7 @@ async fn a_service_that_is_away_keeps_nobody_from_starting_and_another_one_does(
     assert!(matches!(rates.check().await, Err(Error::Unavailable { .. })));
     let told = change(&rates, create("1")).await.unwrap_err();
     assert!(told.is_retryable() && told.to_string().contains("nothing was stored"), "{told}");
-    for act in [answer(503, &[], ""), Act::Silent, answer(401, &[], "")] {
+    for act in [answer(503, &[], ""), answer(500, &[], ""), Act::Silent, answer(401, &[], "")] {
         let script = Script::of(vec![act; 3]).await;
         let rates = HttpEntities::new(&script.address(""), config()).unwrap();
         rates.prepare(&schema).await.unwrap();
@@ -302,9 +302,13 @@ async fn too_broad_a_query_is_told_so() {
     let (_script, rates) = Script::with_rates([problem(400, "too-broad", "")]).await;
     let refused = rates.query(&rates_schema(), &tenant(), &Query::default()).await.unwrap_err();
     assert!(matches!(&refused, Error::TooBroad(text) if text == "told as too-broad"), "{refused:?}");
-    // What another service says of itself is told to nobody.
-    let secret = raw(422, &[("content-type", "application/json")], r#"{"detail":"secret of bob"}"#);
-    let (_script, rates) = Script::with_rates([Act::Answer(secret)]).await;
-    let refused = change(&rates, create("1")).await.unwrap_err();
-    assert!(matches!(&refused, Error::RuleViolation(text) if !text.contains("secret")), "{refused:?}");
+    // What another service says of itself is told to nobody, nor where it is.
+    let secret = r#"{"detail":"secret of bob"}"#;
+    for (status, of_request) in [(422, "rule"), (400, "does not take it"), (413, "does not take it")] {
+        let (_script, rates) = Script::with_rates([answer(status, &[JSON], secret)]).await;
+        let refused = change(&rates, create("1")).await.unwrap_err();
+        let told = refused.for_tenant();
+        assert!(told.contains(of_request) && told.contains("rate"), "{told}");
+        assert!(!told.contains("secret") && !told.contains("127.0.0.1"), "{told}");
+    }
 }

@@ -175,6 +175,7 @@ async fn without_a_strong_etag_nothing_is_changed_at_one_state() {
     assert!(
         matches!(&refused, Error::Invalid(text) if text.contains("ETag") && text.contains("nothing was stored"))
     );
+    assert!(!refused.to_string().contains("127.0.0.1"), "{refused}");
     assert_eq!(get(&rates).await.unwrap().unwrap().version.0, first);
 }
 
