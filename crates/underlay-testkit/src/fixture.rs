@@ -47,6 +47,12 @@ pub trait EntitiesFixture: Fixture {
         true
     }
 
+    /// A faster way to the same entities, for a case that needs very many of them; none takes that of
+    /// [`EntitiesFixture::entities`].
+    fn fast_entities(&self) -> Option<Arc<dyn Entities>> {
+        None
+    }
+
     /// Damages what is stored of an entity in a column, past the port; false where the store lets nobody do that. Each
     /// store lets at least one kind happen to one of its columns.
     fn damage(

@@ -7,13 +7,15 @@ use underlay_core::memory::MemoryAdapter;
 use crate::suggestion::nearest;
 
 /// The schemes that adapters of this project have, each with the feature that builds it in.
-const FEATURES: [(&str, &str, &str); 6] = [
+const FEATURES: [(&str, &str, &str); 8] = [
     ("sqlite", "sqlite", "sqlite:PATH"),
     ("postgres", "postgres", "postgres://USER@HOST/DATABASE"),
     ("postgresql", "postgres", "postgres://USER@HOST/DATABASE"),
     ("mongodb", "mongodb", "mongodb://USER@HOST/DATABASE"),
     ("redis", "redis", "redis://HOST:PORT"),
     ("rediss", "redis", "redis://HOST:PORT"),
+    ("https", "http", "https://HOST/PATH"),
+    ("http", "http", "https://HOST/PATH"),
 ];
 
 /// The kinds of store an address can name, by its scheme: those that are built in, and those that a program
@@ -43,6 +45,8 @@ impl Default for Adapters {
             Arc::new(underlay_mongodb::MongoAdapter::default()),
             #[cfg(feature = "redis")]
             Arc::new(underlay_redis::RedisAdapter::default()),
+            #[cfg(feature = "http")]
+            Arc::new(underlay_outbound::http::HttpAdapter::default()),
             Arc::new(MemoryAdapter::default()),
         ];
         Self(Vec::from(built_in))

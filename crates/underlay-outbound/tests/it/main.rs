@@ -1,4 +1,5 @@
-//! Mail on its way out: into a folder, and to a real server. Spans on theirs, to a real collector.
+//! Mail on its way out: into a folder, and to a real server. Spans on theirs, to a real collector. Entities
+//! from another service, which is at fault.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,9 +8,11 @@
 )]
 
 mod arrived;
-#[cfg(any(feature = "otlp", feature = "smtp"))]
+#[cfg(any(feature = "http", feature = "otlp", feature = "smtp"))]
 mod certificates;
 mod folder;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(feature = "smtp")]

@@ -13,6 +13,8 @@ mod killers;
 mod mending;
 mod modules;
 mod postgres;
+#[cfg(feature = "http")]
+mod remote_entities;
 mod scheduler;
 mod view_feed;
 mod work;

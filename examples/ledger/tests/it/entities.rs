@@ -66,6 +66,33 @@ fn one_line_moves_entities_to_another_store() {
     assert!(checked.contains("rates.db") && checked.contains("the store of the log"), "{checked}");
 }
 
+/// Another ledger has the entities, and this one keeps them there.
+#[cfg(feature = "http")]
+#[test]
+fn another_ledger_keeps_entities() {
+    let other = Ledger::new();
+    let (serving, remote) = other.serve_with(&[]);
+    let all = format!("{remote}/v1/entities/{{entity}}?shared=true");
+    entities_over_http(&Ledger::new(), &["--entities-store", &all], true);
+    let there = Client::new(remote.clone());
+    let rates = there.get("entities/rate?count=true").1;
+    assert_eq!(rates["count"], 4, "{rates}");
+    // While it is away, this one goes on, and starts too.
+    let ledger = Ledger::new();
+    let own = ["--entities-of-rate", &format!("{remote}/v1/entities/rate?shared=true")];
+    let (_own, client) = {
+        let (serving, address) = ledger.serve_with(&own);
+        (serving, Client::new(address))
+    };
+    assert_eq!(client.get("entities/rate/EUR@USD").1["value"], "1.09");
+    drop(serving);
+    let (status, away) = client.get("entities/rate/EUR@USD");
+    assert_eq!((status, &away["type"]), (503, &json!("urn:underlay:problem:unavailable")));
+    assert_eq!(client.get("entities/profile").0, 200);
+    let (_own, address) = ledger.serve_with(&own);
+    assert_eq!(Client::new(address).get("entities/rate").0, 503);
+}
+
 #[test]
 fn what_is_wrong_with_the_stores_of_entities_is_told() {
     let ledger = Ledger::new();
