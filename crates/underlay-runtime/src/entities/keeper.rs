@@ -4,15 +4,16 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 use underlay_core::{Entity, EntityChange, Error, Persistent, StoredEntity};
 
-use super::{EntityStore, EntityStores};
-use crate::Registry;
+use super::{EntityStore, EntityStores, Scope};
 use crate::registry::EntityEntry;
+use crate::{Registry, Request, Tracer};
 
 /// Every kind of entity with the store that has it.
 pub(crate) struct EntityKeeper {
     kinds: BTreeMap<&'static str, Arc<Kind>>,
     /// Whether commits can change the entities that are kept beside the log.
     log_keeps_entities: bool,
+    tracer: Tracer,
 }
 
 /// A kind of entity.
@@ -51,6 +52,7 @@ impl EntityKeeper {
         registry: &Registry,
         stores: &EntityStores,
         log_keeps_entities: bool,
+        tracer: &Tracer,
     ) -> Result<Self, Error> {
         let entries = registry.entity_entries();
         if let Some(unknown) = stores.named().find(|name| !entries.contains_key(name)) {
@@ -71,7 +73,7 @@ impl EntityKeeper {
             ))),
         };
         let kinds = entries.iter().map(kind).collect::<Result<_, Error>>()?;
-        Ok(Self { kinds, log_keeps_entities })
+        Ok(Self { kinds, log_keeps_entities, tracer: tracer.clone() })
     }
 
     /// The kind of a name.
@@ -105,6 +107,15 @@ impl EntityKeeper {
     /// Where each kind is kept, by name.
     pub(crate) fn places(&self) -> impl Iterator<Item = (&str, &str)> {
         self.kinds.values().map(|kind| (kind.name(), kind.store.name.as_str()))
+    }
+
+    /// What is asked of entities for a request.
+    pub(crate) fn scope(&self, request: &Request) -> Scope {
+        Scope {
+            tenant: request.tenant.clone(),
+            traceparent: request.traceparent.clone(),
+            tracer: self.tracer.clone(),
+        }
     }
 
     /// The one store that has everything that is changed; none where nothing is.

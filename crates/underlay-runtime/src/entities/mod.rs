@@ -16,6 +16,7 @@
 mod by_query;
 mod keeper;
 mod repository;
+mod scope;
 mod stored_repository;
 mod stores;
 mod tracked;
@@ -24,6 +25,7 @@ mod unit_of_work;
 pub use by_query::ByQuery;
 pub(crate) use keeper::EntityKeeper;
 pub use repository::{IdOf, Page, Repositories, Repository};
+pub(crate) use scope::Scope;
 pub use stored_repository::StoredRepository;
 pub use stores::{EntityStore, EntityStores};
 pub use unit_of_work::UnitOfWork;

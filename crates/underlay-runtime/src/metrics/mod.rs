@@ -1,7 +1,7 @@
 //! What is counted and measured of an engine, and how that is written down for Prometheus.
 //!
 //! ```text
-//!  commands, the store, views, receivers, schedules ─► instruments: numbers in memory ─┐
+//!  commands, stores, views, receivers, schedules ────► instruments: numbers in memory ─┐
 //!                                                                                      ├─► exposition: text
 //!  standings and overview, as the store said at most a second ago ─────────────────────┘
 //! ```
@@ -10,6 +10,7 @@
 //! counted is bounded, two engines in one process stay apart, and counting takes no lock.
 
 mod commands;
+mod entities;
 mod event_store;
 mod exposition;
 mod instruments;
@@ -20,6 +21,7 @@ mod views;
 mod work;
 
 pub(crate) use commands::CommandMetrics;
+pub(crate) use entities::{EntityMetrics, MeasuredEntities};
 pub(crate) use event_store::{MeasuredStore, StoreMetrics};
 pub use exposition::{Exposition, Family, Kind, Samples};
 pub use instruments::{Counter, Histogram};

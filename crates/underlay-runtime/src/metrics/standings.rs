@@ -195,6 +195,7 @@ impl Engine {
     pub fn write_metrics(&self, out: &mut Exposition) {
         self.store_metrics().write(out);
         self.command_metrics().write(out);
+        self.entity_metrics().write(out);
         self.view_metrics().write(out);
         let worker = self.worker_state();
         self.work_metrics().write(out, worker.as_ref());

@@ -7,6 +7,7 @@ mod config;
 mod credentials;
 mod dead_letters;
 mod duties;
+mod entity;
 mod events;
 mod followers;
 mod help;
@@ -170,6 +171,7 @@ pub(crate) fn arguments(service: &Service) -> clap::Command {
         stream::command(),
         events::command(),
         view::command(),
+        entity::command(),
         command::command(),
         schedule::command(),
         process::command(),
@@ -291,7 +293,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     }
     // What has nothing to do with entities works also where their stores are away.
     let needs_entities = match name {
-        "serve" | "worker" => true,
+        "serve" | "worker" | "entity" => true,
         "check" => check::needs_entities(matches),
         _ => own.is_some(),
     };
@@ -330,6 +332,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "stream" => stream::run(&app, matches).await,
         "events" => events::run(&app, matches).await,
         "view" => view::run(&app, matches).await,
+        "entity" => entity::run(&app, matches).await,
         "command" => command::run(&app, matches).await,
         "schedule" => schedule::run(&app, matches).await,
         "process" => process::run(&app, matches).await,

@@ -1,6 +1,7 @@
 //! Repositories and units of work, over the memory adapters.
 
 mod kinds;
+mod measured;
 mod repository;
 mod unit_of_work;
 mod with_events;
