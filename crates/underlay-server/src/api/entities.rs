@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use underlay_core::{
-    Actor, EntityJson, EntitySchema, EntityVersion, Error, GivenEntity, StoredEntity, TenantId,
+    Actor, Column, EntityJson, EntitySchema, EntityVersion, Error, GivenEntity, StoredEntity, TenantId,
 };
 use underlay_runtime::{Request, StoredRepository};
 
@@ -79,7 +79,7 @@ pub(crate) fn kinds(app: &App, actor: &Actor) -> Vec<EntityKindBody> {
     let kind = |schema: Arc<EntitySchema>| {
         let roles = registry.entity_roles(&schema.name);
         let place = places.iter().find(|(entity, _)| *entity == schema.name);
-        let column = |column| EntityColumnBody {
+        let column = |column: &Column| EntityColumnBody {
             column: ColumnBody::from(column),
             unique: schema.is_unique(&column.name),
         };

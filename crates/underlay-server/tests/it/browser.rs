@@ -18,9 +18,9 @@ fn escaped(text: &str) -> String {
 
 /// Somebody with a browser.
 pub struct Browser<'a> {
-    place: &'a Place,
-    who: &'a str,
-    cookie: String,
+    pub place: &'a Place,
+    pub who: &'a str,
+    pub cookie: String,
     pub token: String,
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use serde_json::{Value, json};
 use underlay_server::ServerConfig;
 

@@ -274,6 +274,9 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
             "--tenant is for a service without credentials: they name the tenant",
         ));
     }
+    if name == "serve" {
+        serve::check_address(&config.settings, &door, &service.name).await?;
+    }
     // Who only answers has it too: it tells of timers that its commits set.
     let scheduler = match name {
         "serve" | "worker" => SchedulerInUse(service.open_scheduler(&config.settings)?),

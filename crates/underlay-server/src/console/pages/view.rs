@@ -122,7 +122,6 @@ fn facts(
 /// A page of rows; `tells` whether the visitor is told how far the view is, which counts what all tenants do.
 fn row_part(schema: &ViewSchema, found: &RowsBody, asked: &Asked, tells: bool) -> Markup {
     let path = path_of(&schema.name);
-    let row = |row: &RowBody| (format!("{path}/rows/{}", part(&row.key)), row.key.as_str(), row.values.as_slice());
     html! {
         p class="quiet" {
             @if let Some(count) = found.count { (number(count)) " rows. " }
@@ -134,7 +133,9 @@ fn row_part(schema: &ViewSchema, found: &RowsBody, asked: &Asked, tells: bool) -
                 @else { a href=(path) { "Show all rows" } }
             }))
         } @else {
-            (row_table(schema, found.rows.iter().map(row)))
+            (row_table(schema, found.rows.iter().map(|row| {
+                (format!("{path}/rows/{}", part(&row.key)), row.key.as_str(), row.values.as_slice())
+            })))
             (next_page(found.next.as_deref().map(|cursor| asked.next(&path, cursor))))
         }
     }
