@@ -17,8 +17,8 @@ use underlay_core::{
 use crate::commands::Commands;
 use crate::entities::EntityKeeper;
 use crate::metrics::{
-    CommandMetrics, EntityMetrics, MeasuredScheduler, MeasuredStore, ScheduleMetrics, SchedulerMetrics, StoreMetrics,
-    ViewMetrics, WorkMetrics,
+    CommandMetrics, EntityMetrics, MeasuredScheduler, MeasuredStore, ScheduleMetrics, SchedulerMetrics,
+    StoreMetrics, ViewMetrics, WorkMetrics,
 };
 use crate::overview::KnownStandings;
 use crate::processes::Processes;

@@ -66,7 +66,9 @@ impl GivenEntity {
                 None if column.nullable => Value::Null,
                 None => return Err(Error::invalid(format!("the member {name} is missing"))),
                 Some(JsonValue::Null) if !column.nullable => {
-                    return Err(Error::invalid(format!("the member {name} is null, and has to have a value")));
+                    return Err(Error::invalid(format!(
+                        "the member {name} is null, and has to have a value"
+                    )));
                 }
                 Some(json) => Value::from_json(column.column_type, &json)
                     .map_err(|error| Error::invalid(format!("the member {name}: {error}")))?,

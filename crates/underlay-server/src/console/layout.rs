@@ -219,7 +219,9 @@ fn navigation(visitor: &Visitor, current: Option<Place>) -> Markup {
     let has_entities = !visitor.app.engine().registry().entities().is_empty();
     let is_theirs = |place: &Place| {
         (has_entities || *place != Place::Entities)
-            && pages.iter().any(|entry| entry.path == place.path() && entry.method == "GET" && visitor.may(entry.to))
+            && pages
+                .iter()
+                .any(|entry| entry.path == place.path() && entry.method == "GET" && visitor.may(entry.to))
     };
     html! {
         nav class="places" aria-label="Console" {

@@ -126,9 +126,11 @@ async fn who_is_not_signed_in_is_led_to_where_they_sign_in() {
 #[tokio::test]
 async fn a_page_asks_for_its_roles() {
     let place = site();
-    for (path, role) in
-        [("/console/views/balances/parked", "keeper"), ("/console/send/account/close", "teller"), ("/console/entities/secret", "manager")]
-    {
+    for (path, role) in [
+        ("/console/views/balances/parked", "keeper"),
+        ("/console/send/account/close", "teller"),
+        ("/console/entities/secret", "manager"),
+    ] {
         let without = get(&place, path, "underlay-session=acme").await;
         assert_eq!(without.status, 403, "{path}");
         is_safe_page(path, &without);

@@ -53,17 +53,29 @@ async fn an_entity_is_created_saved_and_removed() {
     let ann = browser(&place, MANAGER).await;
     let created = ann.does("/console/entities/contact/new", &with(&[("nothing.note", "true")])).await;
     assert!(created.contains("The entity is created") && created.contains("<h1>ann</h1>"), "{created}");
-    assert_eq!((&stored(&place).await["credit"], &stored(&place).await["note"]), (&json!("10.50"), &Value::Null));
+    assert_eq!(
+        (&stored(&place).await["credit"], &stored(&place).await["note"]),
+        (&json!("10.50"), &Value::Null)
+    );
     assert_eq!(between(&created, "name=\"version\" value=\"", "\""), "1");
 
     // A browser sends a line break as two characters; it is stored as one, and shown again as it is.
     let lines = [("value.note", "\r\n one\r\n<two>"), ("nothing.note", "true")];
     let saved = ann.does(ANN, &change("1", &lines)).await;
-    assert!(saved.contains("The entity is saved") && saved.contains("\n\n one\n&lt;two&gt;</textarea>"), "{saved}");
-    assert_eq!((&stored(&place).await["note"], &stored(&place).await["version"]), (&json!("\n one\n<two>"), &json!(2)));
+    assert!(
+        saved.contains("The entity is saved") && saved.contains("\n\n one\n&lt;two&gt;</textarea>"),
+        "{saved}"
+    );
+    assert_eq!(
+        (&stored(&place).await["note"], &stored(&place).await["version"]),
+        (&json!("\n one\n<two>"), &json!(2))
+    );
 
     let list = ann.shown("/console/entities/contact?value.credit=10&is.credit=ge&count=true").await;
-    assert!(list.contains("href=\"/console/entities/contact/ids/ann\"") && list.contains("1 in all."), "{list}");
+    assert!(
+        list.contains("href=\"/console/entities/contact/ids/ann\"") && list.contains("1 in all."),
+        "{list}"
+    );
     let condition = "%7B%22column%22:%22note%22,%22is_null%22:true%7D";
     let none = ann.shown(&format!("/console/entities/contact?condition={condition}")).await;
     assert!(none.contains("There is no such entity") && none.contains("is_null&quot;:true"), "{none}");
@@ -102,7 +114,10 @@ async fn what_somebody_else_has_saved_is_never_overwritten() {
         assert!(page.contains(part), "{part} is missing:\n{page}");
     }
     assert!(!page.contains("<th scope=\"row\">email</th>"), "only what differs is shown: {page}");
-    assert_eq!((&stored(&place).await["credit"], &stored(&place).await["version"]), (&json!("10.50"), &json!(2)));
+    assert_eq!(
+        (&stored(&place).await["credit"], &stored(&place).await["version"]),
+        (&json!("10.50"), &json!(2))
+    );
 
     let kept = ann.press("/console/entities/contact/remove/ann", &[("version", "1")]).await;
     assert!(kept.status == 412 && kept.text().contains("at version 2 now"), "{}", kept.text());
@@ -149,7 +164,8 @@ async fn a_kind_is_shown_to_those_who_may_use_it() {
     let plain = browser(&place, "Bearer acme").await;
     let list = plain.shown("/console/entities").await;
     assert!(list.contains(">contact</a>") && !list.contains("secret") && !list.contains("memory:"), "{list}");
-    for path in ["/console/entities/secret", "/console/entities/secret/new", "/console/entities/secret/ids/1"] {
+    for path in ["/console/entities/secret", "/console/entities/secret/new", "/console/entities/secret/ids/1"]
+    {
         assert_eq!(plain.page(path).await.status, 403, "{path}");
     }
     let fields = [("id", "1"), ("value.text", "a")];
@@ -165,7 +181,8 @@ async fn a_kind_is_shown_to_those_who_may_use_it() {
             "id": format!("c/{id:02}"), "email": format!("{id}@example.com"), "limit": id % 2, "credit": "1",
             "open": true, "since": "2026-01-31T12:00:00Z",
         });
-        let created = post_with("/v1/entities/contact", &contact.to_string(), &[("authorization", "Bearer acme")]);
+        let created =
+            post_with("/v1/entities/contact", &contact.to_string(), &[("authorization", "Bearer acme")]);
         assert_eq!(place.send(created).await.status, 201);
     }
     let first = plain.shown("/console/entities/contact?value.limit=1&is.limit=lt&limit=20&sort=-id").await;

@@ -253,9 +253,7 @@ async fn the_kinds_are_told_to_those_who_may_use_them() {
     let kinds = async |who: &str| {
         place.send(get_with("/v1/entities", &[("authorization", who)])).await.ok()["entities"].clone()
     };
-    let column = |name: &str, of: &str, [nullable, indexed, unique]: [bool; 3]| {
-        json!({ "name": name, "type": of, "nullable": nullable, "indexed": indexed, "unique": unique })
-    };
+    let column = |name: &str, of: &str, [nullable, indexed, unique]: [bool; 3]| json!({ "name": name, "type": of, "nullable": nullable, "indexed": indexed, "unique": unique });
     let contact = json!({
         "name": "contact",
         "version": 1,
@@ -272,7 +270,10 @@ async fn the_kinds_are_told_to_those_who_may_use_them() {
     assert_eq!(kinds("Bearer acme").await, json!([contact]));
     // An operator of a tenant is told nothing of the installation.
     let both = kinds("Bearer acme.manager.operator").await;
-    assert_eq!((&both[0], &both[1]["name"], &both[1]["roles"]), (&contact, &json!("secret"), &json!(["manager"])));
+    assert_eq!(
+        (&both[0], &both[1]["name"], &both[1]["roles"]),
+        (&contact, &json!("secret"), &json!(["manager"]))
+    );
     assert_eq!(both[1]["store"], Value::Null);
     assert_eq!(kinds("Bearer acme.keeper").await[0]["store"], "memory:");
     let open = Place::new();

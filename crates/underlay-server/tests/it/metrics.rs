@@ -81,7 +81,8 @@ async fn what_was_done_is_counted_by_its_outcome() {
 #[tokio::test]
 async fn calls_of_entities_are_counted_by_their_registered_names() {
     let place = Place::new();
-    let contact = r#"{"id":"hazel","email":"a@b","limit":1,"credit":"1","open":true,"since":"2026-01-31T12:00:00Z"}"#;
+    let contact =
+        r#"{"id":"hazel","email":"a@b","limit":1,"credit":"1","open":true,"since":"2026-01-31T12:00:00Z"}"#;
     for status in [201, 409] {
         assert_eq!(place.post("/v1/entities/contact", contact).await.status, status);
     }

@@ -150,7 +150,9 @@ async fn a_condition_says_what_filters_cannot() {
     assert_eq!((&page["count"], keys(&page)), (&json!(3), vec!["k/01", "k/10"]));
     let next = page["next"].as_str().unwrap();
     assert_eq!(keys(&place.get(&format!("{path}&cursor={next}")).await.ok()), ["k/11"]);
-    for (condition, told) in [("1", "a condition is"), ("{", "not JSON"), (r#"{"column":"x","eq":1}"#, "no column")] {
+    for (condition, told) in
+        [("1", "a condition is"), ("{", "not JSON"), (r#"{"column":"x","eq":1}"#, "no column")]
+    {
         let condition: String = condition.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let detail = place.get(&format!("/v1/views/balances?condition={condition}")).await.invalid();
         assert!(detail.contains(told), "{detail}");

@@ -224,9 +224,12 @@ async fn query(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
     let mut parameters = Vec::new();
     let filters: Vec<&String> = matches.get_many("filters").into_iter().flatten().collect();
     for filter in &filters {
-        let (name, value) = filter.split_once('=').filter(|(name, _)| !OPTIONS.contains(name)).ok_or_else(|| {
-            ExitError::invalid(format!("a filter is COLUMN=VALUE or COLUMN[HOW]=VALUE; {filter:?} is none"))
-        })?;
+        let (name, value) =
+            filter.split_once('=').filter(|(name, _)| !OPTIONS.contains(name)).ok_or_else(|| {
+                ExitError::invalid(format!(
+                    "a filter is COLUMN=VALUE or COLUMN[HOW]=VALUE; {filter:?} is none"
+                ))
+            })?;
         parameters.push((name.to_owned(), value.to_owned()));
     }
     for (option, parameter) in [("sort", "sort"), ("condition", "condition"), ("after", "cursor")] {
@@ -244,7 +247,10 @@ async fn query(app: &App, matches: &ArgMatches) -> Result<(), ExitError> {
         print_list(page.entities.into_iter().map(json))?;
     } else {
         let row = |entity: StoredEntity| {
-            [entity.id, entity.version.to_string()].into_iter().chain(entity.values.iter().map(shown)).collect()
+            [entity.id, entity.version.to_string()]
+                .into_iter()
+                .chain(entity.values.iter().map(shown))
+                .collect()
         };
         let columns = schema.columns.iter().map(|column| column.name.as_str());
         let headings: Vec<&str> = ["id", "version"].into_iter().chain(columns).collect();

@@ -41,7 +41,10 @@ fn an_entity_is_created_looked_at_changed_and_removed() {
     }
     // What was read is given back, with another value.
     let mut read = ledger.json(&["entity", "get", "rate", "EUR@USD"]).remove(0);
-    assert_eq!(read, json!({ "id": "EUR@USD", "version": 1, "base": "EUR", "quote": "USD", "value": "1.08", "source": null }));
+    assert_eq!(
+        read,
+        json!({ "id": "EUR@USD", "version": 1, "base": "EUR", "quote": "USD", "value": "1.08", "source": null })
+    );
     read["value"] = json!("1.09");
     let change = ["entity", "update", "rate", "EUR@USD", &read.to_string(), "--if-version"];
     let (exit, stale) = ledger.refused(&[&change[..], &["7"]].concat());
@@ -65,7 +68,15 @@ fn an_entity_is_created_looked_at_changed_and_removed() {
         (vec!["create", "rate", "EUR@USD", "{"], "no JSON object"),
         (vec!["create", "rate", "EUR@USD", "{\"base\":\"EUR\"}"], "the member quote is missing"),
         (vec!["create", "rate", "EUR@CHF", &to("USD", "EUR", "1")], "EUR"),
-        (vec!["create", "rate", "EUR@USD", "{\"id\":\"CHF@USD\",\"base\":\"EUR\",\"quote\":\"USD\",\"value\":\"1\"}"], "another id"),
+        (
+            vec![
+                "create",
+                "rate",
+                "EUR@USD",
+                "{\"id\":\"CHF@USD\",\"base\":\"EUR\",\"quote\":\"USD\",\"value\":\"1\"}",
+            ],
+            "another id",
+        ),
     ] {
         let (_, complained) = ledger.refused(&[&["entity"], &wrong[..]].concat());
         assert!(complained.contains(told), "{wrong:?}: {complained}");
@@ -81,7 +92,10 @@ fn entities_are_queried_and_listed() {
     let kinds = ledger.json(&["entity", "list"]);
     let names: Vec<&Value> = kinds.iter().map(|kind| &kind["name"]).collect();
     assert_eq!(names, ["profile", "rate", "statement_template"]);
-    assert_eq!((&kinds[0]["unique"], &kinds[1]["kept_in"]), (&json!(["nickname"]), &json!("the store of the log")));
+    assert_eq!(
+        (&kinds[0]["unique"], &kinds[1]["kept_in"]),
+        (&json!(["nickname"]), &json!("the store of the log"))
+    );
     let other = format!("sqlite:{}", ledger.directory.path().join("rates.db").display());
     let elsewhere = ["--entities-of-rate", other.as_str()];
     drop(ledger.serve_with(&elsewhere));
@@ -112,7 +126,11 @@ fn entities_are_queried_and_listed() {
         .output()
         .unwrap();
     let rest = text(&output.stdout);
-    assert!(rest.contains("CHF@USD") && !rest.contains("EUR@USD") && !rest.contains("there are more"), "{line}: {rest} {}", text(&output.stderr));
+    assert!(
+        rest.contains("CHF@USD") && !rest.contains("EUR@USD") && !rest.contains("there are more"),
+        "{line}: {rest} {}",
+        text(&output.stderr)
+    );
     for (wrong, told) in [
         (vec!["source=x"], "there is no parameter \"source\""),
         (vec!["quote"], "a filter is COLUMN=VALUE"),

@@ -122,7 +122,8 @@ async fn what_is_asked_of_entities_is_a_span_of_its_request() {
 async fn no_layer_hides_that_a_log_keeps_entities() {
     let entities = MemoryEntities::default();
     let log = MemoryEventStore::new(Arc::new(SystemClock)).with_entities(entities.clone());
-    let stores = || EntityStores::new(EntityStore::of_log("the store of the log", Arc::new(entities.clone())));
+    let stores =
+        || EntityStores::new(EntityStore::of_log("the store of the log", Arc::new(entities.clone())));
     let layered: Arc<dyn EventStore> = Arc::new(Over(Flaky::new(Arc::new(log))));
     assert!(layered.keeps_entities());
     let kept = engine(layered, stores(), EngineConfig::default());
@@ -132,7 +133,8 @@ async fn no_layer_hides_that_a_log_keeps_entities() {
     let deposit = || AccountCommand::Deposit { cents: 1 };
     unit.commit_with::<Account>(&"cash".to_owned(), deposit()).await.unwrap();
 
-    let plain = engine(Arc::new(Over(Flaky::new(MemoryEventStore::default()))), stores(), EngineConfig::default());
+    let plain =
+        engine(Arc::new(Over(Flaky::new(MemoryEventStore::default()))), stores(), EngineConfig::default());
     assert!(!plain.store().keeps_entities());
     let mut unit = plain.unit_of_work(&request());
     unit.add(rate("b", "EUR", 1)).unwrap();

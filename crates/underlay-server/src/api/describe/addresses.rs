@@ -290,7 +290,11 @@ pub(crate) const QUERY_ENTITIES: Description = Description::new("entities", Enti
             Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX },
             "Entities in the page.",
         ),
-        Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the entities of all pages."),
+        Parameter::query(
+            "count",
+            Shape::Word(&["true", "false"]),
+            "Whether to count the entities of all pages.",
+        ),
     ]);
 
 pub(crate) const CREATE_ENTITY: Description =

@@ -44,8 +44,7 @@ impl Typed {
 
     /// The form of one that is stored.
     pub(super) fn of(schema: &EntitySchema, entity: &StoredEntity) -> Self {
-        let mut typed =
-            Self { id: entity.id.clone(), version: Some(entity.version), ..Self::default() };
+        let mut typed = Self { id: entity.id.clone(), version: Some(entity.version), ..Self::default() };
         for (column, value) in schema.columns.iter().zip(&entity.values) {
             match value {
                 Value::Null => drop(typed.nothing.insert(column.name.clone())),
@@ -64,7 +63,9 @@ impl Typed {
             ..Self::default()
         };
         for Column { name, .. } in &schema.columns {
-            typed.values.extend(fields.take(&format!("{FIELD_VALUE}{name}"))?.map(|text| (name.clone(), text)));
+            typed
+                .values
+                .extend(fields.take(&format!("{FIELD_VALUE}{name}"))?.map(|text| (name.clone(), text)));
             typed.nothing.extend(fields.take(&format!("{FIELD_NOTHING}{name}"))?.map(|_| name.clone()));
         }
         fields.finish(&["the fields of the form"])?;
@@ -93,7 +94,9 @@ impl Typed {
         let text = self.text(column);
         let trimmed = text.trim();
         match column.column_type {
-            ColumnType::Text if text.is_empty() && column.nullable && self.is_nothing(column) => Ok(Value::Null),
+            ColumnType::Text if text.is_empty() && column.nullable && self.is_nothing(column) => {
+                Ok(Value::Null)
+            }
             ColumnType::Text => Ok(Value::Text(as_before(text, before))),
             _ if trimmed.is_empty() && column.nullable => Ok(Value::Null),
             _ if trimmed.is_empty() => Err("this has to have a value".to_owned()),
@@ -229,8 +232,12 @@ mod tests {
             let values = vec![Value::Text(text.to_owned()), Value::Null, Value::Boolean(true)];
             let stored = StoredEntity { id: "a".to_owned(), version: EntityVersion(1), values };
             let sent = text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n");
-            let mut sent =
-                typed(&[("value.text", &sent), ("value.number", ""), ("value.open", "true"), ("version", "1")]);
+            let mut sent = typed(&[
+                ("value.text", &sent),
+                ("value.number", ""),
+                ("value.open", "true"),
+                ("version", "1"),
+            ]);
             assert_eq!(sent.read(&schema, Some(&stored)).as_ref(), Some(&stored.values), "{text:?}");
             assert!(sent.differences(&schema, &stored).is_empty());
             let mut shown = Typed::of(&schema, &stored);

@@ -185,16 +185,20 @@ pub(super) fn row_table<'a>(
         false => column.name.clone(),
     }));
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
-    table(label, &headings, html! {
-        @for (address, key, values) in rows {
-            tr {
-                th scope="row" { a href=(address) { (key) } }
-                @for (at, value) in values.iter().enumerate() {
-                    td class=[numeric(at).then_some("number")] { (shown(value)) }
+    table(
+        label,
+        &headings,
+        html! {
+            @for (address, key, values) in rows {
+                tr {
+                    th scope="row" { a href=(address) { (key) } }
+                    @for (at, value) in values.iter().enumerate() {
+                        td class=[numeric(at).then_some("number")] { (shown(value)) }
+                    }
                 }
             }
-        }
-    })
+        },
+    )
 }
 
 /// How people read the type of a column.
