@@ -165,7 +165,7 @@ async fn what_a_view_cannot_be_asked_is_answered_with_what_it_can() {
     for (query, part) in [
         (
             "colour=red",
-            "account, balance, count[eq], open, changed_at, sort, cursor, limit, min_position, wait, count",
+            "account, balance, count[eq], open, changed_at, sort, cursor, limit, condition, min_position, wait, count",
         ),
         ("note=x", "account, balance"),
         ("balance[like]=1", "eq, lt, le, gt, ge, prefix"),
