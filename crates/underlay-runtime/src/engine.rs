@@ -21,8 +21,8 @@ use crate::commands::Commands;
 use crate::entities::EntityKeeper;
 use crate::health::StoreHealth;
 use crate::metrics::{
-    CommandMetrics, MeasuredScheduler, MeasuredStore, ScheduleMetrics, SchedulerMetrics, StoreMetrics,
-    ViewMetrics, WorkMetrics,
+    CommandMetrics, EntityMetrics, MeasuredScheduler, MeasuredStore, ScheduleMetrics, SchedulerMetrics,
+    StoreMetrics, ViewMetrics, WorkMetrics,
 };
 use crate::overview::KnownStandings;
 use crate::processes::Processes;
@@ -165,6 +165,7 @@ struct Inner {
     /// What the store last said of all pumps.
     known_standings: KnownStandings,
     store_metrics: Arc<StoreMetrics>,
+    entity_metrics: Arc<EntityMetrics>,
     scheduler_metrics: Arc<SchedulerMetrics>,
 }
 
@@ -242,8 +243,10 @@ impl Engine {
         let commands = Arc::new(Commands::new(&ports, &registry, &config));
         let recent_log = Arc::new(RecentLog::new(ports.store.clone(), &*ports.wakeups));
         let views = Arc::new(Views::new(&ports, &recent_log, stores.rows, &registry, &config)?);
+        let entity_metrics = Arc::new(EntityMetrics::new(&registry));
+        let entity_stores = stores.entities.measured(&ports.clock, &entity_metrics);
         let entities =
-            Arc::new(EntityKeeper::new(&registry, &stores.entities, ports.store.keeps_entities(), &cache)?);
+            Arc::new(EntityKeeper::new(&registry, &entity_stores, ports.store.keeps_entities(), &cache, &tracer)?);
         let store_health = StoreHealth::new(stores.health, ports.clock.clone());
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &recent_log, &registry, &config)?;
@@ -269,6 +272,7 @@ impl Engine {
             tracer,
             known_standings,
             store_metrics,
+            entity_metrics,
             scheduler_metrics,
         })))
     }
@@ -288,6 +292,10 @@ impl Engine {
 
     pub(crate) fn store_metrics(&self) -> &StoreMetrics {
         &self.0.store_metrics
+    }
+
+    pub(crate) fn entity_metrics(&self) -> &EntityMetrics {
+        &self.0.entity_metrics
     }
 
     pub(crate) fn scheduler_metrics(&self) -> &SchedulerMetrics {

@@ -38,6 +38,7 @@ use edge::{budget, health, host};
 
 pub use api::describe::openapi;
 pub use api::router::{Route, check_addresses, router, routes};
+pub use api::view_query::read_page_query;
 pub use config::{Example, ServerConfig};
 pub use console::console_pages;
 #[cfg(feature = "jwt")]

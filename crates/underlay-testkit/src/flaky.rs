@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use underlay_core::{
-    Checkpoints, Commit, Committed, Error, EventStore, Schedules, TenantId, Wakeup, Wakeups, WorkQueue,
-    WorkWakeup,
+    Checkpoints, Commit, Committed, Entities, EntityChange, EntityVersion, Error, EventStore, Schedules,
+    TenantId, Wakeup, Wakeups, WorkQueue, WorkWakeup,
 };
 
 use crate::{
-    Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, SchedulesCall, SchedulesLayer, WorkCall,
-    WorkQueueLayer,
+    Call, CheckpointsCall, CheckpointsLayer, EntitiesCall, EntitiesLayer, EventStoreLayer, SchedulesCall,
+    SchedulesLayer, WorkCall, WorkQueueLayer,
 };
 
 /// What became of a commit whose answer was lost.
@@ -61,6 +61,7 @@ scripted! {
     WorkCall: Share | Release | Leave | Settle | Replay | Discard;
     SchedulesCall: Put | Remove | Advance;
     CheckpointsCall: Move;
+    EntitiesCall: Apply;
 }
 
 #[derive(Debug)]
@@ -114,6 +115,13 @@ impl<S> Flaky<S, SchedulesCall> {
 impl<S> Flaky<S, CheckpointsCall> {
     /// Checkpoints that do not fail yet.
     pub fn checkpoints(inner: S) -> Self {
+        Self::unscripted(inner)
+    }
+}
+
+impl<S> Flaky<S, EntitiesCall> {
+    /// Entities that do not fail yet. Changes whose answer is lost are [`Error::unit_uncertain`].
+    pub fn entities(inner: S) -> Self {
         Self::unscripted(inner)
     }
 }
@@ -298,6 +306,39 @@ impl<S: Checkpoints> CheckpointsLayer for Flaky<S, CheckpointsCall> {
         effect: impl Future<Output = Result<T, Error>> + Send,
     ) -> impl Future<Output = Result<T, Error>> + Send {
         self.run(call, effect)
+    }
+}
+
+#[async_trait]
+impl<S: Entities> EntitiesLayer for Flaky<S, EntitiesCall> {
+    type Below = S;
+
+    fn below(&self) -> &S {
+        &self.inner
+    }
+
+    fn around<T: Send>(
+        &self,
+        call: EntitiesCall,
+        effect: impl Future<Output = Result<T, Error>> + Send,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        self.run(call, effect)
+    }
+
+    async fn apply(
+        &self,
+        tenant: &TenantId,
+        changes: Vec<EntityChange>,
+    ) -> Result<Vec<EntityVersion>, Error> {
+        match self.fault(EntitiesCall::Apply) {
+            None => self.inner.apply(tenant, changes).await,
+            Some(Fault::Unavailable) => Err(lost(EntitiesCall::Apply)),
+            Some(Fault::Uncertain(Stored::No)) => Err(Error::unit_uncertain("the script lost the call")),
+            Some(Fault::AnswerLost | Fault::Uncertain(Stored::Yes)) => {
+                self.inner.apply(tenant, changes).await?;
+                Err(Error::unit_uncertain("the script lost the answer"))
+            }
+        }
     }
 }
 

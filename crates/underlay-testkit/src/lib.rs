@@ -63,8 +63,8 @@ pub use memory::{
     MemoryCacheFixture, MemoryFixture, MemoryMailFixture, MemorySchedulerFixture, TimedMemoryFixture,
 };
 pub use over::{
-    Call, CheckpointsCall, CheckpointsLayer, EventStoreLayer, Over, ReadModelsLayer, RowsCall, SchedulesCall,
-    SchedulesLayer, WorkCall, WorkQueueLayer,
+    Call, CheckpointsCall, CheckpointsLayer, EntitiesCall, EntitiesLayer, EventStoreLayer, Over,
+    ReadModelsLayer, RowsCall, SchedulesCall, SchedulesLayer, WorkCall, WorkQueueLayer,
 };
 pub use process_scenario::{GivenInput, GivenProcess, StepVerdict, given_process};
 pub use rows_first::RowsFirst;

@@ -57,9 +57,11 @@ impl ExitError {
 impl From<Error> for ExitError {
     fn from(error: Error) -> Self {
         let exit = match &error {
-            Error::Invalid(_) | Error::IdReused(_) | Error::TooBroad(_) | Error::RuleViolation(_) => {
-                Exit::Invalid
-            }
+            Error::Invalid(_)
+            | Error::IdReused(_)
+            | Error::TooBroad(_)
+            | Error::RuleViolation(_)
+            | Error::EntityConflict(_) => Exit::Invalid,
             Error::NotFound(_) => Exit::NotFound,
             Error::Uncertain { .. } => Exit::Uncertain,
             Error::Busy(_) => Exit::Unavailable,

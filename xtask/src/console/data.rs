@@ -8,7 +8,7 @@ const LATER: &str = "Prefer: respond-async\r\n";
 
 /// What is asked of a ledger before its pages are looked at: method, address, header and body. The payment and the mail
 /// stay under way, since there is neither a gateway nor a mail server, and the last is refused.
-const ASKED: [(&str, &str, &str, &str); 11] = [
+const ASKED: [(&str, &str, &str, &str); 13] = [
     ("POST", "account/Assets:Cash/open", "", "{}"),
     ("POST", "account/Assets:Savings/open", "", "{}"),
     ("POST", "account/Assets:Cash/deposit", "", r#"{"amount":"100","commodity":"EUR"}"#),
@@ -32,6 +32,13 @@ const ASKED: [(&str, &str, &str, &str); 11] = [
         "account/Assets:Cash/deposit?due_at=2999-01-01T00:00:00Z",
         LATER,
         r#"{"amount":"1","commodity":"EUR"}"#,
+    ),
+    ("POST", "entities/rate", "", r#"{"id":"EUR@USD","base":"EUR","quote":"USD","value":"1.08"}"#),
+    (
+        "POST",
+        "entities/statement_template",
+        "",
+        r#"{"id":"monthly","language":"en","text":"{account} has\n{balances}"}"#,
     ),
     (
         "PUT",

@@ -14,20 +14,22 @@ use crate::Result;
 /// Where a visit begins. The rest is found by links.
 const FIRST: [&str; 2] = ["/", "/docs"];
 /// Pages that look otherwise where nothing has happened.
-const EMPTY: [&str; 9] = [
+const EMPTY: [&str; 10] = [
     "/",
     "/console/events",
     "/console/streams",
     "/console/audit?correlation_id=00000000-0000-4000-8000-000000000001",
     "/console/views/balances",
+    "/console/entities/rate",
     "/console/commands",
     "/console/outbox",
     "/console/dead-letters",
     "/console/schedules",
 ];
 /// Pages that say that something is wrong, with their status.
-const PROBLEMS: [(&str, u64); 4] = [
+const PROBLEMS: [(&str, u64); 5] = [
     ("/console/views/nothing", 404),
+    ("/console/entities/rate/ids/nothing", 404),
     ("/console/streams/nothing-here", 404),
     ("/console/events?until=tomorrow", 400),
     ("/console/nowhere", 404),

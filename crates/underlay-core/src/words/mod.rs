@@ -5,6 +5,7 @@ mod column;
 pub(crate) mod commit;
 mod decimal_key;
 mod entity_change;
+mod entity_json;
 mod entity_schema;
 mod error;
 mod event;
@@ -32,6 +33,7 @@ pub use commit::{
 };
 pub use decimal_key::{decimal_from_key, decimal_key};
 pub use entity_change::{Change, EntityChange, EntityConflict, EntityVersion, StoredEntity};
+pub use entity_json::{EntityJson, GivenEntity};
 pub use entity_schema::{EntityExtension, EntitySchema};
 pub use error::{CheckpointRefused, Conflict, Error};
 pub use event::{EventId, EventType, Metadata, NewEvent, RecordedEvent, SchemaVersion};

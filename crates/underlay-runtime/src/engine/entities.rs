@@ -10,7 +10,7 @@ impl Engine {
     /// The repositories of the tenant of a request: what feature code is given.
     #[must_use]
     pub fn repositories(&self, request: &Request) -> Repositories {
-        Repositories::new(&self.0.entities, request.tenant.clone())
+        Repositories::new(&self.0.entities, request)
     }
 
     /// The repository of a type, for the tenant of a request.

@@ -5,11 +5,11 @@ use tokio::sync::OnceCell;
 use underlay_core::{Entities, Entity, EntityChange, Error, Persistent, StoredEntity, TenantId};
 
 use super::cached::{CachedEntities, Forgetting};
-use super::{EntityStore, EntityStores};
-use crate::Registry;
+use super::{EntityStore, EntityStores, Scope};
 use crate::cache::TieredCache;
 use crate::names::{listed, not_found};
 use crate::registry::EntityEntry;
+use crate::{Registry, Request, Tracer};
 
 /// Every kind of entity with the store that has it.
 pub(crate) struct EntityKeeper {
@@ -17,6 +17,7 @@ pub(crate) struct EntityKeeper {
     /// Whether commits can change the entities that are kept beside the log.
     log_keeps_entities: bool,
     cache: TieredCache,
+    tracer: Tracer,
 }
 
 /// A kind of entity.
@@ -66,6 +67,7 @@ impl EntityKeeper {
         stores: &EntityStores,
         log_keeps_entities: bool,
         cache: &TieredCache,
+        tracer: &Tracer,
     ) -> Result<Self, Error> {
         let entries = registry.entity_entries();
         if let Some(unknown) = stores.named().find(|name| !entries.contains_key(name)) {
@@ -88,7 +90,7 @@ impl EntityKeeper {
             ))),
         };
         let kinds = entries.iter().map(kind).collect::<Result<_, Error>>()?;
-        Ok(Self { kinds, log_keeps_entities, cache: cache.clone() })
+        Ok(Self { kinds, log_keeps_entities, cache: cache.clone(), tracer: tracer.clone() })
     }
 
     /// Takes the copies of what is changed away, once that was answered.
@@ -124,6 +126,15 @@ impl EntityKeeper {
     /// Where each kind is kept, by name.
     pub(crate) fn places(&self) -> impl Iterator<Item = (&str, &str)> {
         self.kinds.values().map(|kind| (kind.name(), kind.store.name.as_str()))
+    }
+
+    /// What is asked of entities for a request.
+    pub(crate) fn scope(&self, request: &Request) -> Scope {
+        Scope {
+            tenant: request.tenant.clone(),
+            traceparent: request.traceparent.clone(),
+            tracer: self.tracer.clone(),
+        }
     }
 
     /// The one store that has everything that is changed; none where nothing is.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use underlay_core::limits::PAGE_ROWS_MAX;
 use underlay_core::{
     Cursor, Entity, EntityId as _, EntityPage, EntityVersion, Error, Persistent, Query, StoredEntity,
-    TenantId,
 };
 
-use super::{ByQuery, EntityKeeper, StoredRepository};
+use super::{ByQuery, EntityKeeper, Scope, StoredRepository};
+use crate::Request;
 
 /// The id of what is kept in a repository.
 pub type IdOf<T> = <<T as Persistent>::Stored as Entity>::Id;
@@ -17,18 +17,18 @@ pub type IdOf<T> = <<T as Persistent>::Stored as Entity>::Id;
 #[derive(Clone)]
 pub struct Repositories {
     keeper: Arc<EntityKeeper>,
-    tenant: TenantId,
+    scope: Scope,
 }
 
 impl fmt::Debug for Repositories {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Repositories").field("tenant", &self.tenant).finish_non_exhaustive()
+        f.debug_struct("Repositories").field("tenant", &self.scope).finish_non_exhaustive()
     }
 }
 
 impl Repositories {
-    pub(crate) fn new(keeper: &Arc<EntityKeeper>, tenant: TenantId) -> Self {
-        Self { keeper: keeper.clone(), tenant }
+    pub(crate) fn new(keeper: &Arc<EntityKeeper>, request: &Request) -> Self {
+        Self { keeper: keeper.clone(), scope: keeper.scope(request) }
     }
 
     /// The repository of a type.
@@ -37,7 +37,7 @@ impl Repositories {
     /// [`Error::Invalid`] where the service does not have this entity.
     pub fn of<T: Persistent>(&self) -> Result<Repository<T>, Error> {
         let kind = self.keeper.kind_of::<T>()?;
-        Ok(Repository { stored: StoredRepository::new(kind, self.tenant.clone()), of: PhantomData })
+        Ok(Repository { stored: StoredRepository::new(kind, self.scope.clone()), of: PhantomData })
     }
 
     /// The repository of a kind, by its name.
@@ -45,7 +45,7 @@ impl Repositories {
     /// # Errors
     /// [`Error::NotFound`] that lists the entities there are.
     pub fn named(&self, entity: &str) -> Result<StoredRepository, Error> {
-        Ok(StoredRepository::new(self.keeper.find(entity)?, self.tenant.clone()))
+        Ok(StoredRepository::new(self.keeper.find(entity)?, self.scope.clone()))
     }
 }
 

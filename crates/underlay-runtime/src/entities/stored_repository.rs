@@ -3,30 +3,30 @@ use std::sync::Arc;
 
 use underlay_core::{
     Entities, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Query, RowValues, StoredEntity,
-    TenantId,
 };
 
+use super::Scope;
 use super::keeper::Kind;
 
 /// The entities of one kind of one tenant, as they are stored: for whoever knows the kind by its name alone.
 #[derive(Clone)]
 pub struct StoredRepository {
     kind: Arc<Kind>,
-    tenant: TenantId,
+    scope: Scope,
 }
 
 impl fmt::Debug for StoredRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredRepository")
             .field("entity", &self.kind.name())
-            .field("tenant", &self.tenant)
+            .field("tenant", &self.scope)
             .finish()
     }
 }
 
 impl StoredRepository {
-    pub(super) fn new(kind: &Arc<Kind>, tenant: TenantId) -> Self {
-        Self { kind: kind.clone(), tenant }
+    pub(super) fn new(kind: &Arc<Kind>, scope: Scope) -> Self {
+        Self { kind: kind.clone(), scope }
     }
 
     /// The stored shape.
@@ -50,7 +50,9 @@ impl StoredRepository {
 
     async fn find_in(&self, entities: &dyn Entities, id: &str) -> Result<Option<StoredEntity>, Error> {
         self.kind.prepare().await?;
-        let found = entities.load(self.schema(), &self.tenant, &[id.to_owned()]).await?;
+        let ids = [id.to_owned()];
+        let load = entities.load(self.schema(), &self.scope.tenant, &ids);
+        let found = self.traced("load", load).await?;
         Ok(found.into_iter().flatten().next())
     }
 
@@ -68,7 +70,8 @@ impl StoredRepository {
     /// As [`Entities::query`](underlay_core::Entities::query).
     pub async fn query(&self, query: &Query) -> Result<EntityPage, Error> {
         self.kind.prepare().await?;
-        self.kind.store.entities.query(self.schema(), &self.tenant, query).await
+        let page = self.kind.store.entities.query(self.schema(), &self.scope.tenant, query);
+        self.traced("query", page).await
     }
 
     /// Counts the entities that meet a query.
@@ -77,7 +80,8 @@ impl StoredRepository {
     /// As [`Entities::count`](underlay_core::Entities::count).
     pub async fn count(&self, query: &Query) -> Result<u64, Error> {
         self.kind.prepare().await?;
-        self.kind.store.entities.count(self.schema(), &self.tenant, query).await
+        let count = self.kind.store.entities.count(self.schema(), &self.scope.tenant, query);
+        self.traced("count", count).await
     }
 
     /// Stores a new entity, and returns it as it is stored.
@@ -140,7 +144,16 @@ impl StoredRepository {
     async fn apply(&self, change: EntityChange) -> Result<EntityVersion, Error> {
         self.kind.prepare().await?;
         let after = change.version_after();
-        let versions = self.kind.entities().apply(&self.tenant, vec![change]).await?;
+        let apply = self.kind.entities().apply(&self.scope.tenant, vec![change]);
+        let versions = self.traced("apply", apply).await?;
         Ok(versions.first().copied().unwrap_or(after))
+    }
+
+    async fn traced<T>(
+        &self,
+        operation: &str,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.scope.traced(operation, self.kind.name(), call).await
     }
 }

@@ -3,7 +3,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use underlay_core::Entities;
+use underlay_core::{Clock, Entities};
+
+use crate::metrics::{EntityMetrics, MeasuredEntities};
 
 /// A store that has entities.
 #[derive(Clone)]
@@ -74,6 +76,26 @@ impl EntityStores {
     pub fn cached(mut self, entity: impl Into<String>, ttl: Duration) -> Self {
         self.cached.insert(entity.into(), ttl);
         self
+    }
+
+    /// The same, with calls that are counted. What is one store stays one.
+    pub(crate) fn measured(self, clock: &Arc<dyn Clock>, metrics: &Arc<EntityMetrics>) -> Self {
+        let mut known: Vec<(EntityStore, EntityStore)> = Vec::new();
+        let mut measured = |store: EntityStore| {
+            if let Some((_, measured)) = known.iter().find(|(other, _)| other.is(&store)) {
+                return EntityStore { entities: measured.entities.clone(), ..store };
+            }
+            let (clock, metrics) = (clock.clone(), metrics.clone());
+            let entities = Arc::new(MeasuredEntities { entities: store.entities.clone(), clock, metrics });
+            let measured = EntityStore { entities, ..store.clone() };
+            known.push((store, measured.clone()));
+            measured
+        };
+        Self {
+            rest: self.rest.map(&mut measured),
+            of: self.of.into_iter().map(|(entity, store)| (entity, measured(store))).collect(),
+            cached: self.cached,
+        }
     }
 
     pub(super) fn find(&self, entity: &str) -> Option<&EntityStore> {

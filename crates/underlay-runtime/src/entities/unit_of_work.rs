@@ -10,7 +10,7 @@
 //!                                              it failed: nothing is stored, the unit is as it was
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -79,8 +79,8 @@ impl UnitOfWork {
             None => {
                 self.check_room()?;
                 let kind = self.keeper.kind_of::<T>()?.clone();
-                let stored =
-                    StoredRepository::new(&kind, self.request.tenant.clone()).find_stored(&place.1).await?;
+                let scope = self.keeper.scope(&self.request);
+                let stored = StoredRepository::new(&kind, scope).find_stored(&place.1).await?;
                 let tracked = Tracked::new(&kind, place.1.clone()).found(stored);
                 self.tracked.entry(place).or_insert(tracked)
             }
@@ -131,8 +131,11 @@ impl UnitOfWork {
         let Some(store) = self.keeper.one_store(&changes)? else { return Ok(()) };
         check_unit(store.entities.atomicity(), &changes)?;
         self.prepare().await?;
+        let names: BTreeSet<&str> = changes.iter().map(EntityChange::entity).collect();
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
         let forgetting = self.keeper.forgetting(&self.request.tenant, &changes);
-        let stored = store.entities.apply(&self.request.tenant, changes).await;
+        let apply = store.entities.apply(&self.request.tenant, changes);
+        let stored = self.keeper.scope(&self.request).traced("apply", &names, apply).await;
         forgetting.end().await;
         stored?;
         self.settle();

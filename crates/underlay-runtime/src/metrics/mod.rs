@@ -1,7 +1,7 @@
 //! What is counted and measured of an engine, and how that is written down for Prometheus.
 //!
 //! ```text
-//!  commands, the store, views, receivers, schedules ─► instruments: numbers in memory ─┐
+//!  commands, stores, views, receivers, schedules ────► instruments: numbers in memory ─┐
 //!                                                                                      ├─► exposition: text
 //!  standings and overview, as the store said at most a second ago ─────────────────────┘
 //! ```
@@ -11,6 +11,7 @@
 
 mod cache;
 mod commands;
+mod entities;
 mod event_store;
 mod exposition;
 mod instruments;
@@ -22,6 +23,7 @@ mod work;
 
 pub(crate) use cache::CacheMetrics;
 pub(crate) use commands::CommandMetrics;
+pub(crate) use entities::{EntityMetrics, MeasuredEntities};
 pub(crate) use event_store::{MeasuredStore, StoreMetrics};
 pub use exposition::{Exposition, Family, Kind, Samples};
 pub use instruments::{Counter, Histogram};

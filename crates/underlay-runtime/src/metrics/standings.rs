@@ -195,6 +195,7 @@ impl Engine {
     pub fn write_metrics(&self, out: &mut Exposition) {
         self.store_metrics().write(out);
         self.command_metrics().write(out);
+        self.entity_metrics().write(out);
         self.view_metrics().write(out);
         self.write_cache_metrics(out);
         let worker = self.worker_state();

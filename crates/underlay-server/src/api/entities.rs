@@ -18,50 +18,89 @@ use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
-use serde_json::{Map, Value as JsonValue};
-use underlay_core::{EntitySchema, EntityVersion, Error, RowValues, StoredEntity, Value};
+use underlay_core::{
+    Actor, Column, EntityJson, EntitySchema, EntityVersion, Error, GivenEntity, StoredEntity, TenantId,
+};
 use underlay_runtime::{Request, StoredRepository};
 
-use crate::Principal;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::door::credentials::Caller;
+use crate::door::roles::{operates_store, suffice};
+use crate::edge::asked;
 use crate::links::encoded;
 use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
-use crate::request_body::{JsonText, object};
+use crate::request_body::JsonText;
 use crate::request_headers::{single, tagged_version};
 use crate::view_query::PageQuery;
-use crate::views::cut_rows;
+use crate::views::{ColumnBody, cut_rows};
 
-/// An entity: its id, its version and its columns, in their order.
-#[derive(Debug)]
-pub(crate) struct EntityBody {
-    schema: Arc<EntitySchema>,
-    entity: StoredEntity,
+/// A kind of entity.
+#[derive(Debug, Serialize)]
+pub(crate) struct EntityKindBody {
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    pub(crate) columns: Vec<EntityColumnBody>,
+    /// Who uses it has one of these; none where everybody may.
+    pub(crate) roles: &'static [&'static str],
+    /// Where it is kept. It is about the installation, so it is told to operators of the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<String>,
 }
 
-impl Serialize for EntityBody {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2 + self.entity.values.len()))?;
-        map.serialize_entry("id", &self.entity.id)?;
-        map.serialize_entry("version", &self.entity.version)?;
-        for (column, value) in self.schema.columns.iter().zip(&self.entity.values) {
-            map.serialize_entry(&column.name, value)?;
-        }
-        map.end()
-    }
+#[derive(Debug, Serialize)]
+pub(crate) struct EntityColumnBody {
+    #[serde(flatten)]
+    pub(crate) column: ColumnBody,
+    pub(crate) unique: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct EntityKindsBody {
+    entities: Vec<EntityKindBody>,
+}
+
+/// `GET /v1/entities`: the kinds of entities that the caller may use.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Caller(principal): Caller,
+    parameters: Parameters,
+) -> Result<Answer<EntityKindsBody>, Problem> {
+    parameters.finish(&[])?;
+    Ok(Answer(EntityKindsBody { entities: kinds(&app, &principal.actor) }))
+}
+
+/// The kinds that somebody may use, by name.
+pub(crate) fn kinds(app: &App, actor: &Actor) -> Vec<EntityKindBody> {
+    let registry = app.engine().registry();
+    let places = if operates_store(app, actor) { app.engine().entity_places() } else { Vec::new() };
+    let kind = |schema: Arc<EntitySchema>| {
+        let roles = registry.entity_roles(&schema.name);
+        let place = places.iter().find(|(entity, _)| *entity == schema.name);
+        let column = |column: &Column| EntityColumnBody {
+            column: ColumnBody::from(column),
+            unique: schema.is_unique(&column.name),
+        };
+        suffice(actor, roles).then(|| EntityKindBody {
+            name: schema.name.clone(),
+            version: schema.version,
+            columns: schema.columns.iter().map(column).collect(),
+            roles,
+            store: place.map(|(_, store)| store.clone()),
+        })
+    };
+    registry.entities().into_iter().filter_map(kind).collect()
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct EntitiesBody {
-    entities: Vec<EntityBody>,
+    pub(crate) entities: Vec<EntityJson>,
     /// What `cursor` is for the next page; null where this is the last.
-    next: Option<String>,
+    pub(crate) next: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<u64>,
+    pub(crate) count: Option<u64>,
 }
 
 /// `GET /v1/entities/{entity}`: a page of entities.
@@ -71,22 +110,31 @@ pub(crate) async fn query(
     Segments(entity): Segments<String>,
     parameters: Parameters,
 ) -> Result<Answer<EntitiesBody>, Problem> {
-    let entities = repository(&app, principal, &entity)?;
+    let entities = repository(&app, &principal.tenant, &entity)?;
+    let asked = PageQuery::parse(parameters, entities.schema())?;
+    Ok(Answer(page(&app, &entities, &asked).await?))
+}
+
+/// A page of a tenant's entities.
+pub(crate) async fn page(
+    app: &App,
+    entities: &StoredRepository,
+    PageQuery { query, count }: &PageQuery,
+) -> Result<EntitiesBody, Error> {
     let schema = entities.schema();
-    let PageQuery { query, count } = PageQuery::parse(parameters, schema)?;
-    let mut page = entities.query(&query).await?;
+    let mut page = entities.query(query).await?;
     let bytes_max = app.config().page_bytes_max;
     cut_rows(&mut page.entities, &mut page.next, (schema, &query.sort), bytes_max, |of| (&of.id, &of.values));
     let count = match count {
-        true => Some(entities.count(&query).await?),
+        true => Some(entities.count(query).await?),
         false => None,
     };
-    let body = |entity| EntityBody { schema: schema.clone(), entity };
-    Ok(Answer(EntitiesBody {
+    let body = |entity| EntityJson { schema: schema.clone(), entity };
+    Ok(EntitiesBody {
         entities: page.entities.into_iter().map(body).collect(),
         next: page.next.map(|cursor| cursor.to_text(&query.sort)),
         count,
-    }))
+    })
 }
 
 /// `POST /v1/entities/{entity}`: creates an entity.
@@ -98,10 +146,10 @@ pub(crate) async fn create(
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
     parameters.finish(&[])?;
-    let entities = repository(&app, principal, &entity)?;
-    let Given { id, version, values } = Given::read(&body, entities.schema())?;
+    let entities = repository(&app, &principal.tenant, &entity)?;
+    let GivenEntity { id, version, values } = given(&body, entities.schema())?;
     let id = id.ok_or_else(|| wrong("the member id is missing"))?;
-    check_member("version", version, None)?;
+    check_member("version", version.map(|given| given.0), None)?;
     let created = entities.create(&id, values).await?;
     Ok(answer(StatusCode::CREATED, &entities, created))
 }
@@ -115,7 +163,7 @@ pub(crate) async fn find(
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.finish(&[])?;
-    let entities = repository(&app, principal, &entity)?;
+    let entities = repository(&app, &principal.tenant, &entity)?;
     let known = single(&headers, &IF_NONE_MATCH)?.and_then(tagged_version);
     let found = entities.get(&id).await?;
     if known == Some(found.version.0) {
@@ -134,18 +182,18 @@ pub(crate) async fn put(
     JsonText(body): JsonText,
 ) -> Result<Response, Problem> {
     parameters.finish(&[])?;
-    let entities = repository(&app, principal, &entity)?;
+    let entities = repository(&app, &principal.tenant, &entity)?;
     let condition = Condition::read(&headers)?;
-    let given = Given::read(&body, entities.schema())?;
+    let given = given(&body, entities.schema())?;
     check_member("id", given.id.as_deref(), Some(id.as_str()))?;
     match condition {
         Condition::New => {
-            check_member("version", given.version, None)?;
+            check_member("version", given.version.map(|given| given.0), None)?;
             let created = entities.create(&id, given.values).await.map_err(Problem::of_condition)?;
             Ok(answer(StatusCode::CREATED, &entities, created))
         }
         Condition::At(version) => {
-            check_member("version", given.version, Some(version.0))?;
+            check_member("version", given.version.map(|given| given.0), Some(version.0))?;
             let updated = entities.update(&id, version, given.values).await.map_err(Problem::of_condition)?;
             Ok(answer(StatusCode::OK, &entities, updated))
         }
@@ -167,7 +215,7 @@ pub(crate) async fn remove(
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     parameters.finish(&[])?;
-    let entities = repository(&app, principal, &entity)?;
+    let entities = repository(&app, &principal.tenant, &entity)?;
     let expected = match Condition::read(&headers)? {
         Condition::None => None,
         Condition::At(version) => Some(version),
@@ -177,8 +225,15 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn repository(app: &App, principal: Principal, entity: &str) -> Result<StoredRepository, Error> {
-    app.engine().repositories(&Request::new(principal.tenant)).named(entity)
+/// The entities of a tenant, in the trace of the request.
+pub(crate) fn repository(app: &App, tenant: &TenantId, entity: &str) -> Result<StoredRepository, Error> {
+    let request = Request { traceparent: asked::traceparent(), ..Request::new(tenant.clone()) };
+    app.engine().repositories(&request).named(entity)
+}
+
+/// What a body says of an entity.
+fn given(text: &str, schema: &EntitySchema) -> Result<GivenEntity, Problem> {
+    GivenEntity::parse(schema, text).map_err(|error| wrong(error.to_string()))
 }
 
 fn etag(version: EntityVersion) -> String {
@@ -188,7 +243,7 @@ fn etag(version: EntityVersion) -> String {
 fn answer(status: StatusCode, entities: &StoredRepository, entity: StoredEntity) -> Response {
     let version = etag(entity.version);
     let location = format!("/v1/entities/{}/{}", entities.schema().name, encoded(&entity.id));
-    let mut response = Answer(EntityBody { schema: entities.schema().clone(), entity }).into_response();
+    let mut response = Answer(EntityJson { schema: entities.schema().clone(), entity }).into_response();
     *response.status_mut() = status;
     let mut insert = |name, text: &str| {
         if let Ok(value) = HeaderValue::from_str(text) {
@@ -229,56 +284,6 @@ impl Condition {
                 "If-Match is for an entity that is there and If-None-Match for one that is not; send one of them",
             )),
         }
-    }
-}
-
-/// What a body says of an entity.
-struct Given {
-    id: Option<String>,
-    version: Option<u64>,
-    values: RowValues,
-}
-
-impl Given {
-    fn read(text: &str, schema: &EntitySchema) -> Result<Self, Problem> {
-        let mut members: Map<String, JsonValue> =
-            object(text).map_err(|error| wrong(format!("the body is no JSON object: {error}")))?;
-        let id = match members.remove("id") {
-            None => None,
-            Some(JsonValue::String(id)) => Some(id),
-            Some(_) => return Err(wrong("the member id is a string")),
-        };
-        let version = match members.remove("version") {
-            None => None,
-            Some(version) => {
-                Some(version.as_u64().ok_or_else(|| wrong("the member version is a whole number"))?)
-            }
-        };
-        let mut values = Vec::with_capacity(schema.columns.len());
-        for column in &schema.columns {
-            let value = match members.remove(&column.name) {
-                None if column.nullable => Value::Null,
-                None => return Err(wrong(format!("the member {} is missing", column.name))),
-                Some(JsonValue::Null) if !column.nullable => {
-                    return Err(wrong(format!(
-                        "the member {} is null, and has to have a value",
-                        column.name
-                    )));
-                }
-                Some(json) => Value::from_json(column.column_type, &json)
-                    .map_err(|error| wrong(format!("the member {}: {error}", column.name)))?,
-            };
-            values.push(value);
-        }
-        if let Some(unknown) = members.keys().next() {
-            let known: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).collect();
-            return Err(wrong(format!(
-                "{} has no column {unknown:?}; there are: {}",
-                schema.name,
-                known.join(", ")
-            )));
-        }
-        Ok(Self { id, version, values })
     }
 }
 

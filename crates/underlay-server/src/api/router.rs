@@ -67,8 +67,9 @@ fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// | `GET /v1/streams/{stream}/state?version=&at=` | the state of an aggregate, as it is or was |
 /// | `GET /v1/events?after=&limit=&type=&category=&stream=&actor=&correlation_id=&command_id=&from=&until=&order=&format=` | a page of the tenant's log; with `Accept: text/event-stream` a feed of what happens, which `Last-Event-ID` resumes |
 /// | `GET /v1/views` | the views, their columns and where they stand |
-/// | `GET /v1/views/{view}?column=&column[ge]=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows; with `Accept: text/event-stream` a feed of them and of what changes |
+/// | `GET /v1/views/{view}?column=&column[ge]=&condition=&sort=&cursor=&limit=&count=&min_position=&wait=` | a page of rows; with `Accept: text/event-stream` a feed of them and of what changes |
 /// | `GET /v1/views/{view}/{key}?min_position=&wait=` | one row |
+/// | `GET /v1/entities` | the kinds of entities and their columns |
 /// | `GET /v1/entities/{entity}?column=&column[ge]=&condition=&sort=&cursor=&limit=&count=` | a page of entities |
 /// | `POST /v1/entities/{entity}` | creates an entity |
 /// | `GET /v1/entities/{entity}/{key}` | one entity; its `ETag` is its version |
@@ -241,7 +242,7 @@ const ENTITIES: &str = "/v1/entities/{entity}";
 const ENTITY: &str = "/v1/entities/{entity}/{*key}";
 
 /// What asks for credentials. There is no other way into the router for a handler of a tenant's data.
-fn entries() -> [Entry; 48] {
+fn entries() -> [Entry; 49] {
     let entry = |method, path, to, handler| Entry { method, path, to, handler, says: None };
     let reads = |path, to, handler| entry("GET", path, to, handler);
     let writes = |path, to, handler| entry("POST", path, to, handler);
@@ -262,6 +263,7 @@ fn entries() -> [Entry; 48] {
         reads("/v1/views", Use::Anything, get(views::list)).says(addresses::LIST_VIEWS),
         reads("/v1/views/{view}", Use::View, get(views::query)).says(addresses::QUERY_VIEW),
         reads("/v1/views/{view}/{*key}", Use::View, get(views::row)).says(addresses::FIND_ROW),
+        reads("/v1/entities", Use::Anything, get(entities::list)).says(addresses::LIST_ENTITIES),
         reads(ENTITIES, Use::Entity, get(entities::query)).says(addresses::QUERY_ENTITIES),
         writes(ENTITIES, Use::Entity, post(entities::create)).says(addresses::CREATE_ENTITY),
         reads(ENTITY, Use::Entity, get(entities::find)).says(addresses::FIND_ENTITY),

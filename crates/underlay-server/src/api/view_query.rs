@@ -2,14 +2,14 @@
 //!
 //! `account[prefix]=Assets&balance[ge]=10&sort=-balance&limit=50&min_position=17&wait=3`
 //!
-//! Of entities it may also be `condition={"any":[{"column":"base","eq":"EUR"},{"column":"note","is_null":true}]}`, which
-//! is tested row by row.
+//! `condition={"any":[{"column":"base","eq":"EUR"},{"column":"note","is_null":true}]}` says what filters cannot, and is
+//! tested row by row.
 
 use std::time::Duration;
 
 use underlay_core::limits::QUERY_FILTERS_MAX;
 use underlay_core::{
-    Comparison, Condition, Cursor, Direction, Filter, Position, Query, RowSchema, RowsOf, Sort, Value,
+    Comparison, Condition, Cursor, Direction, Error, Filter, Position, Query, RowSchema, RowsOf, Sort, Value,
     ViewSchema,
 };
 
@@ -21,7 +21,7 @@ pub(crate) const PAGE_ROWS_DEFAULT: usize = 100;
 /// How long a query waits for a view where the request does not say.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 /// Parameters of a view that are no filters. A column of such a name is reached as `name[eq]`.
-const OF_VIEW: [&str; 6] = ["sort", "cursor", "limit", "min_position", "wait", "count"];
+const OF_VIEW: [&str; 7] = ["sort", "cursor", "limit", "condition", "min_position", "wait", "count"];
 /// The same of entities.
 const OF_ENTITY: [&str; 5] = ["sort", "cursor", "limit", "condition", "count"];
 
@@ -95,10 +95,7 @@ impl PageQuery {
         let sort = parameters.take("sort")?.map(|text| read_sort(&text, schema.of)).unwrap_or_default();
         let cursor = parameters.take("cursor")?;
         let after = cursor.map(|text| Cursor::from_text(&text, &sort, schema)).transpose()?;
-        let condition = match schema.of {
-            RowsOf::View => None,
-            RowsOf::Entity => parameters.take("condition")?,
-        };
+        let condition = parameters.take("condition")?;
         let filters = parameters
             .into_rest()
             .iter()
@@ -111,6 +108,20 @@ impl PageQuery {
         query.validate(schema)?;
         Ok(Self { query, count })
     }
+}
+
+/// What parameters ask of rows of this shape, as those of an address do, and whether to count the rows of all pages: for
+/// whoever has them from elsewhere.
+///
+/// # Errors
+/// [`Error::Invalid`] with what would be right.
+pub fn read_page_query(
+    schema: &RowSchema,
+    parameters: Vec<(String, String)>,
+) -> Result<(Query, bool), Error> {
+    let asked = PageQuery::parse(Parameters::of(parameters), schema);
+    let PageQuery { query, count } = asked.map_err(|problem| Error::invalid(problem.detail()))?;
+    Ok((query, count))
 }
 
 /// Adds a condition: what an index may serve of it becomes a filter, as far as there is room for more.

@@ -22,6 +22,7 @@ pub(super) enum Place {
     Events,
     Streams,
     Views,
+    Entities,
     Send,
     Commands,
     Outbox,
@@ -33,12 +34,13 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Overview,
         Self::Events,
         Self::Streams,
         Self::Audit,
         Self::Views,
+        Self::Entities,
         Self::Send,
         Self::Commands,
         Self::Outbox,
@@ -55,6 +57,7 @@ impl Place {
             Self::Streams => "Streams",
             Self::Audit => "Audit",
             Self::Views => "Views",
+            Self::Entities => "Entities",
             Self::Send => "Send",
             Self::Commands => "Commands",
             Self::Outbox => "Outbox",
@@ -72,6 +75,7 @@ impl Place {
             Self::Streams => "/console/streams",
             Self::Audit => "/console/audit",
             Self::Views => "/console/views",
+            Self::Entities => "/console/entities",
             Self::Send => "/console/send",
             Self::Commands => "/console/commands",
             Self::Outbox => "/console/outbox",
@@ -111,6 +115,9 @@ const NOTICES: &[(&str, &str)] = &[
     ("not-stopped", "Nothing had stopped it, and nothing was done."),
     ("schedule-put", "The schedule is put."),
     ("schedule-removed", "The schedule is removed."),
+    ("entity-created", "The entity is created."),
+    ("entity-saved", "The entity is saved."),
+    ("entity-removed", "The entity is removed."),
 ];
 
 /// The sentence of a word.
@@ -209,8 +216,12 @@ fn whoami(visitor: &Visitor) -> Markup {
 /// What a visitor may go to.
 fn navigation(visitor: &Visitor, current: Option<Place>) -> Markup {
     let pages = entries();
+    let has_entities = !visitor.app.engine().registry().entities().is_empty();
     let is_theirs = |place: &Place| {
-        pages.iter().any(|entry| entry.path == place.path() && entry.method == "GET" && visitor.may(entry.to))
+        (has_entities || *place != Place::Entities)
+            && pages
+                .iter()
+                .any(|entry| entry.path == place.path() && entry.method == "GET" && visitor.may(entry.to))
     };
     html! {
         nav class="places" aria-label="Console" {

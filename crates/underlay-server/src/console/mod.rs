@@ -69,6 +69,8 @@ fn entries() -> Vec<Entry> {
         pages::audit::entries(),
         pages::views::entries(),
         pages::view::entries(),
+        pages::entities::entries(),
+        pages::entity::entries(),
         pages::send::entries(),
         pages::commands::entries(),
         pages::outbox::entries(),

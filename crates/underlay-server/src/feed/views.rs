@@ -69,7 +69,9 @@ pub(crate) async fn follow(
     let schema = app.schema(&view)?.clone();
     for name in OF_PAGES {
         if !parameters.take_all(name).is_empty() {
-            return Err(Problem::invalid(format!("{name} is for pages; a feed takes filters alone")));
+            return Err(Problem::invalid(format!(
+                "{name} is for pages; a feed takes filters and a condition alone"
+            )));
         }
     }
     let query = ViewQuery::parse(parameters, &schema, app.config().wait_max)?.query;

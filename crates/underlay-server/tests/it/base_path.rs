@@ -32,6 +32,7 @@ async fn every_link_of_every_page_is_below_the_path() {
     place.send(post_with("/bank/v1/account/cash/deposit", r#"{"amount":"1"}"#, &[])).await.ok();
     let names = [
         ("{view}", "balances"),
+        ("{entity}", "contact"),
         ("{category}", "account"),
         ("{command}", "deposit"),
         ("{name}", "transfer"),

@@ -61,6 +61,7 @@ async fn form_token(place: &Place, cookie: &str) -> String {
 fn filled_in(path: &str) -> String {
     let names = [
         ("{view}", "balances"),
+        ("{entity}", "contact"),
         ("{category}", "account"),
         ("{command}", "deposit"),
         ("{name}", "transfer"),
@@ -125,9 +126,11 @@ async fn who_is_not_signed_in_is_led_to_where_they_sign_in() {
 #[tokio::test]
 async fn a_page_asks_for_its_roles() {
     let place = site();
-    for (path, role) in
-        [("/console/views/balances/parked", "keeper"), ("/console/send/account/close", "teller")]
-    {
+    for (path, role) in [
+        ("/console/views/balances/parked", "keeper"),
+        ("/console/send/account/close", "teller"),
+        ("/console/entities/secret", "manager"),
+    ] {
         let without = get(&place, path, "underlay-session=acme").await;
         assert_eq!(without.status, 403, "{path}");
         is_safe_page(path, &without);
@@ -277,8 +280,12 @@ async fn no_page_shows_what_is_anothers() {
         let asked = crate::place::post_with(&path, r#"{"amount":"4711"}"#, &acme);
         place.send(asked).await.ok();
     }
+    let contact = r#"{"id":"cash","email":"marker-of-acme@4711","limit":1,"credit":"1","open":true,"since":"2026-01-31T12:00:00Z"}"#;
+    assert_eq!(place.send(crate::place::post_with("/v1/entities/contact", contact, &acme)).await.status, 201);
     let head = place.store.head().await.unwrap();
     place.engine.wait_for_view("balances", head, LONG).await.unwrap();
+    let own = get(&place, "/console/entities/contact/ids/cash", COOKIE).await;
+    assert!(own.text().contains("marker-of-acme@4711"), "{}", own.text());
     let own = get(&place, "/console/views/balances", COOKIE).await;
     assert!(own.text().contains("marker-of-acme") && own.text().contains("4711"), "{}", own.text());
     // How far the log is, an operator of the store is told, and nobody else.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Request;
 use serde_json::{Value, json};
 use underlay_server::ServerConfig;
 
 use crate::admin::{OPERATOR, broken, give_up, site};
-use crate::place::{Answer, ByHeader, Place, get_with, post_with};
+use crate::browser::{Browser, HTML, between};
+use crate::place::{ByHeader, Place, get_with, post_with};
 
 const STORE_OPERATOR: &str = "Bearer acme.keeper";
 const PAGES: [&str; 5] = [
@@ -18,67 +18,6 @@ const PAGES: [&str; 5] = [
     "/console/processes",
     "/console/schedules",
 ];
-
-/// Somebody with a browser.
-struct Browser<'a> {
-    place: &'a Place,
-    who: &'a str,
-    cookie: String,
-    token: String,
-}
-
-impl<'a> Browser<'a> {
-    /// One that has been given a page with a form.
-    async fn of(place: &'a Place, who: &'a str) -> Self {
-        let page = place.send(get_with("/console/schedules", &[("authorization", who), HTML])).await;
-        assert_eq!(page.status, 200, "{}", page.text());
-        let cookie = page.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-        let token = between(page.text(), "name=\"form_token\" value=\"", "\"").to_owned();
-        Self { place, who, cookie, token }
-    }
-
-    async fn page(&self, path: &str) -> Answer {
-        let headers = [("authorization", self.who), HTML, ("cookie", &self.cookie)];
-        self.place.send(get_with(path, &headers)).await
-    }
-
-    async fn shown(&self, path: &str) -> String {
-        let page = self.page(path).await;
-        assert_eq!(page.status, 200, "{path}: {}", page.text());
-        page.text().to_owned()
-    }
-
-    async fn press(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let with_token = [("form_token", self.token.as_str())];
-        let pairs = with_token.iter().chain(fields).map(|(name, value)| format!("{name}={}", escaped(value)));
-        let request = Request::post(path)
-            .header("authorization", self.who)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header(HTML.0, HTML.1)
-            .header("cookie", &self.cookie)
-            .body(Body::from(pairs.collect::<Vec<_>>().join("&")));
-        self.place.send(request.unwrap()).await
-    }
-
-    /// Presses what leads to another page, and gives that page.
-    async fn does(&self, path: &str, fields: &[(&str, &str)]) -> String {
-        let answer = self.press(path, fields).await;
-        assert_eq!(answer.status, 303, "{path}: {}", answer.text());
-        let to = answer.header("location").unwrap().to_owned();
-        self.shown(&to).await
-    }
-}
-
-const HTML: (&str, &str) = ("accept", "text/html");
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
-    let begun = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}")).1;
-    begun.split_once(after).unwrap().0
-}
-
-fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
 
 #[tokio::test]
 async fn the_pages_of_work_are_for_operators_and_show_no_other_tenant() {

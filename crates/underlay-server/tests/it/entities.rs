@@ -240,8 +240,45 @@ async fn a_condition_names_any_column_and_has_its_limits() {
         let detail = place.get(&format!("{CONTACTS}?condition={query}")).await.invalid();
         assert!(detail.contains(told), "{detail}");
     }
-    // Of a view there is none.
-    place.get("/v1/views/balances?condition=1").await.invalid();
+}
+
+#[tokio::test]
+async fn the_kinds_are_told_to_those_who_may_use_them() {
+    let place = Place::with(|config| {
+        let mut config = config.with_credentials(ByHeader);
+        config.store_operators = vec!["keeper".to_owned()];
+        config
+    });
+    place.get("/v1/entities").await.problem(401, "problem:unidentified");
+    let kinds = async |who: &str| {
+        place.send(get_with("/v1/entities", &[("authorization", who)])).await.ok()["entities"].clone()
+    };
+    let column = |name: &str, of: &str, [nullable, indexed, unique]: [bool; 3]| json!({ "name": name, "type": of, "nullable": nullable, "indexed": indexed, "unique": unique });
+    let contact = json!({
+        "name": "contact",
+        "version": 1,
+        "columns": [
+            column("email", "text", [false, true, true]),
+            column("limit", "integer", [false, true, false]),
+            column("credit", "decimal", [false, true, false]),
+            column("open", "boolean", [false, false, false]),
+            column("since", "timestamp", [false, true, false]),
+            column("note", "text", [true, false, false]),
+        ],
+        "roles": [],
+    });
+    assert_eq!(kinds("Bearer acme").await, json!([contact]));
+    // An operator of a tenant is told nothing of the installation.
+    let both = kinds("Bearer acme.manager.operator").await;
+    assert_eq!(
+        (&both[0], &both[1]["name"], &both[1]["roles"]),
+        (&contact, &json!("secret"), &json!(["manager"]))
+    );
+    assert_eq!(both[1]["store"], Value::Null);
+    assert_eq!(kinds("Bearer acme.keeper").await[0]["store"], "memory:");
+    let open = Place::new();
+    assert_eq!(open.get("/v1/entities").await.ok()["entities"][1]["store"], "memory:");
+    open.get("/v1/entities?store=x").await.invalid();
 }
 
 #[tokio::test]

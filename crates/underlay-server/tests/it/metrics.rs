@@ -79,6 +79,34 @@ async fn what_was_done_is_counted_by_its_outcome() {
 }
 
 #[tokio::test]
+async fn calls_of_entities_are_counted_by_their_registered_names() {
+    let place = Place::new();
+    let contact =
+        r#"{"id":"hazel","email":"a@b","limit":1,"credit":"1","open":true,"since":"2026-01-31T12:00:00Z"}"#;
+    for status in [201, 409] {
+        assert_eq!(place.post("/v1/entities/contact", contact).await.status, status);
+    }
+    place.get("/v1/entities/contact/hazel").await.ok();
+    place.get("/v1/entities/contact?count=true").await.ok();
+    place.get("/v1/entities/willow").await.problem(404, "problem:not-found");
+    let text = scrape(&place).await;
+    for (operation, outcome, count) in [
+        ("apply", "done", 1.0),
+        ("apply", "conflict", 1.0),
+        ("load", "done", 1.0),
+        ("query", "done", 1.0),
+        ("count", "done", 1.0),
+        ("load", "unavailable", 0.0),
+    ] {
+        let labels = format!("entity=\"contact\",operation=\"{operation}\",outcome=\"{outcome}\"");
+        assert_eq!(value(&text, &format!("underlay_entity_calls_total{{{labels}}}")), count, "{labels}");
+    }
+    let timed = "underlay_entity_call_duration_seconds_count{entity=\"contact\",operation=\"apply\"}";
+    assert_eq!(value(&text, timed), 2.0);
+    assert!(!text.contains("hazel") && !text.contains("willow"), "{text}");
+}
+
+#[tokio::test]
 async fn metrics_are_over_all_tenants_and_for_whom_the_configuration_names() {
     let place = Place::with(|config| {
         let mut config = of_many_tenants(config);

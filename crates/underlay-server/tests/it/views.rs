@@ -130,12 +130,42 @@ async fn a_column_named_like_a_parameter_is_reached_with_a_comparison() {
 }
 
 #[tokio::test]
+async fn a_condition_says_what_filters_cannot() {
+    let place = filled().await;
+    let ids = async |condition: Value, filters: &str| {
+        let condition: String = condition.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let page = place.get(&format!("/v1/views/balances?condition={condition}{filters}")).await.ok();
+        keys(&page).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let either = json!({"any": [{"column": "account", "eq": "k/01"}, {"column": "balance", "gt": "99"}]});
+    assert_eq!(ids(either.clone(), "").await, ["k/01", "k/10", "k/11"]);
+    assert_eq!(ids(either.clone(), "&balance[lt]=105&sort=-balance").await, ["k/10", "k/01"]);
+    let closed = json!({"not": {"column": "open", "eq": true}});
+    assert_eq!(ids(closed, "").await, ["k/00", "k/03", "k/06", "k/09"]);
+    assert_eq!(ids(json!({"column": "note", "is_null": false}), "").await, [""; 0]);
+    // It is counted and paged as filters are.
+    let condition: String = either.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let path = format!("/v1/views/balances?condition={condition}&count=true&limit=2");
+    let page = place.get(&path).await.ok();
+    assert_eq!((&page["count"], keys(&page)), (&json!(3), vec!["k/01", "k/10"]));
+    let next = page["next"].as_str().unwrap();
+    assert_eq!(keys(&place.get(&format!("{path}&cursor={next}")).await.ok()), ["k/11"]);
+    for (condition, told) in
+        [("1", "a condition is"), ("{", "not JSON"), (r#"{"column":"x","eq":1}"#, "no column")]
+    {
+        let condition: String = condition.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let detail = place.get(&format!("/v1/views/balances?condition={condition}")).await.invalid();
+        assert!(detail.contains(told), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_view_cannot_be_asked_is_answered_with_what_it_can() {
     let place = filled().await;
     for (query, part) in [
         (
             "colour=red",
-            "account, balance, count[eq], open, changed_at, sort, cursor, limit, min_position, wait, count",
+            "account, balance, count[eq], open, changed_at, sort, cursor, limit, condition, min_position, wait, count",
         ),
         ("note=x", "account, balance"),
         ("balance[like]=1", "eq, lt, le, gt, ge, prefix"),

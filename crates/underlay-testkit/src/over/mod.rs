@@ -1,6 +1,7 @@
 //! Stores over other stores: everything is delegated, but for what a test wants otherwise.
 
 mod checkpoints;
+mod entities;
 mod event_store;
 mod read_models;
 mod schedules;
@@ -9,6 +10,7 @@ mod work_queue;
 use std::ops::Deref;
 
 pub use checkpoints::{CheckpointsCall, CheckpointsLayer};
+pub use entities::{EntitiesCall, EntitiesLayer};
 pub use event_store::{Call, EventStoreLayer};
 pub use read_models::{ReadModelsLayer, RowsCall};
 pub use schedules::{SchedulesCall, SchedulesLayer};

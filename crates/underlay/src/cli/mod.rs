@@ -7,6 +7,7 @@ mod config;
 mod credentials;
 mod dead_letters;
 mod duties;
+mod entity;
 mod events;
 mod followers;
 mod help;
@@ -170,6 +171,7 @@ pub(crate) fn arguments(service: &Service) -> clap::Command {
         stream::command(),
         events::command(),
         view::command(),
+        entity::command(),
         command::command(),
         schedule::command(),
         process::command(),
@@ -272,6 +274,9 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
             "--tenant is for a service without credentials: they name the tenant",
         ));
     }
+    if name == "serve" {
+        serve::check_address(&config.settings, &door, &service.name).await?;
+    }
     // Who only answers has it too: it tells of timers that its commits set.
     let scheduler = match name {
         "serve" | "worker" => SchedulerInUse(service.open_scheduler(&config.settings)?),
@@ -299,7 +304,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
     }
     // What has nothing to do with entities works also where their stores are away.
     let needs_entities = match name {
-        "serve" | "worker" => true,
+        "serve" | "worker" | "entity" => true,
         "check" => check::needs_entities(matches),
         _ => own.is_some(),
     };
@@ -341,6 +346,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
         "stream" => stream::run(&app, matches).await,
         "events" => events::run(&app, matches).await,
         "view" => view::run(&app, matches).await,
+        "entity" => entity::run(&app, matches).await,
         "command" => command::run(&app, matches).await,
         "schedule" => schedule::run(&app, matches).await,
         "process" => process::run(&app, matches).await,

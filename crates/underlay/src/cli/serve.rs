@@ -4,13 +4,15 @@ use std::pin::pin;
 
 use clap::{Arg, ArgMatches};
 use tokio::net::TcpListener;
+use underlay_core::TenantId;
 use underlay_server::{ServerConfig, Start, check_listener};
 
 use super::duties::{Duties, forget};
 use super::shutdown::until_told;
 use super::tls::{Certificate, certificate, shown};
-use super::{App, log_to_stderr, warn_of_links};
+use super::{App, Door, log_to_stderr, warn_of_links};
 use crate::ExitError;
+use crate::config::Settings;
 
 /// The part of a process that answers.
 const HTTP: &str = "http";
@@ -34,7 +36,7 @@ pub(super) async fn run(app: &App, matches: &ArgMatches) -> Result<(), ExitError
     app.scheduler.check_at_start(&**app.engine.clock()).await?;
     let certificate = certificate(app)?;
     let config = config(app, certificate.as_ref());
-    let listener = listen(app, &config).await?;
+    let listener = listen(&settings.listen, &config, &app.name).await?;
     let address = listener.local_addr().map_err(|error| ExitError::failed(format!("no address: {error}")))?;
     // A name may have led elsewhere in the meantime.
     check_listener(&config, &[address])?;
@@ -100,14 +102,9 @@ fn check_others_can_work(app: &App) -> Result<(), ExitError> {
     Ok(())
 }
 
-/// How the service is served: to whoever has credentials, or where there are none to everybody, as one
-/// tenant.
+/// How the service is served.
 fn config(app: &App, certificate: Option<&Certificate>) -> ServerConfig {
-    let config = app.config.settings.server.clone();
-    let mut config = match &app.door.credentials {
-        Some(credentials) => config.with_shared_credentials(credentials.clone()),
-        None => config.open_to(app.tenant.clone()),
-    };
+    let mut config = let_in(app.config.settings.server.clone(), &app.door, &app.tenant);
     if let Some(readers) = &app.door.log_readers {
         config.log_readers = readers.clone();
     }
@@ -121,10 +118,23 @@ fn config(app: &App, certificate: Option<&Certificate>) -> ServerConfig {
     app.service.with_links(config)
 }
 
+/// Serves to whoever has credentials, or where there are none to everybody, as one tenant.
+fn let_in(config: ServerConfig, door: &Door, tenant: &TenantId) -> ServerConfig {
+    match &door.credentials {
+        Some(credentials) => config.with_shared_credentials(credentials.clone()),
+        None => config.open_to(tenant.clone()),
+    }
+}
+
+/// Sees that the service can listen where it is to, before a store is made for it.
+pub(super) async fn check_address(settings: &Settings, door: &Door, name: &str) -> Result<(), ExitError> {
+    let config = let_in(settings.server.clone(), door, &settings.tenant()?);
+    listen(&settings.listen, &config, name).await.map(drop)
+}
+
 /// Listens where `--listen` says, once that is known to be allowed: what a name leads to is looked at, and
 /// nothing else is listened on.
-async fn listen(app: &App, config: &ServerConfig) -> Result<TcpListener, ExitError> {
-    let listen = &app.config.settings.listen;
+async fn listen(listen: &str, config: &ServerConfig, name: &str) -> Result<TcpListener, ExitError> {
     let cannot = |error| {
         ExitError::failed(format!(
             "cannot listen on {listen}: {error}; choose another address with --listen ADDR"
@@ -134,8 +144,8 @@ async fn listen(app: &App, config: &ServerConfig) -> Result<TcpListener, ExitErr
     check_listener(config, &addresses).map_err(|error| {
         let mut told = ExitError::from(error);
         told.message = format!(
-            "{}; --tokens FILE and --jwt-issuer URL give it credentials, and `{} token new` makes a token",
-            told.message, app.name
+            "{}; --tokens FILE and --jwt-issuer URL give it credentials, and `{name} token new` makes a token",
+            told.message
         );
         told
     })?;

@@ -188,3 +188,13 @@ fn help_has_the_few_options_and_more_of_it_all() {
     assert!(short.contains("--database <ADDRESS>") && !short.contains("--sqlite-wal-bytes-max"), "{short}");
     assert!(long.contains("--sqlite-wal-bytes-max <BYTES>") && long.contains("[default: 64MiB]"), "{long}");
 }
+
+#[test]
+fn a_port_that_is_taken_leaves_no_new_store() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = Folder::new();
+    let output = folder.run(&[], &["serve", "--listen", &taken.local_addr().unwrap().to_string()]);
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && told.contains("choose another address"), "{told}");
+    assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 0);
+}

@@ -13,6 +13,7 @@ mod config;
 mod decision;
 mod edge;
 mod entities;
+mod entity_commands;
 mod entity_stores;
 mod entries;
 mod events_lock;

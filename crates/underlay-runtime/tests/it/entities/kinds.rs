@@ -6,13 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use underlay_core::memory::{MemoryEntities, MemoryEventStore, MemoryReadModels};
 use underlay_core::{
-    Atomicity, Decimal, Entities, Entity, EntityChange, EntityPage, EntitySchema, EntityVersion, Error,
-    Query, StoredEntity, SystemClock, TenantId,
+    Atomicity, Decimal, Entities, Entity, EntityChange, EntitySchema, EntityVersion, Error, EventStore,
+    StoredEntity, SystemClock, TenantId,
 };
 use underlay_derive::entity;
 use underlay_runtime::{
     Engine, EngineConfig, EntityStore, EntityStores, Ports, Registry, Repository, Request, Stores, UnitOfWork,
 };
+use underlay_testkit::{EntitiesLayer, Over};
 
 use crate::bank::{registry, request, tenant};
 
@@ -94,8 +95,8 @@ pub struct Noting {
 }
 
 impl Noting {
-    pub fn over(below: &MemoryEntities, atomicity: Atomicity) -> Self {
-        Self { below: below.clone(), asked: Arc::default(), atomicity }
+    pub fn over(below: &MemoryEntities, atomicity: Atomicity) -> Over<Self> {
+        Over(Self { below: below.clone(), asked: Arc::default(), atomicity })
     }
 
     /// What was asked since the last time.
@@ -109,9 +110,11 @@ impl Noting {
 }
 
 #[async_trait]
-impl Entities for Noting {
-    async fn prepare(&self, schema: &EntitySchema) -> Result<(), Error> {
-        self.below.prepare(schema).await
+impl EntitiesLayer for Noting {
+    type Below = MemoryEntities;
+
+    fn below(&self) -> &MemoryEntities {
+        &self.below
     }
 
     async fn load(
@@ -122,19 +125,6 @@ impl Entities for Noting {
     ) -> Result<Vec<Option<StoredEntity>>, Error> {
         self.note(ids.iter().cloned().map(Asked::Loaded));
         self.below.load(schema, tenant, ids).await
-    }
-
-    async fn query(
-        &self,
-        schema: &EntitySchema,
-        tenant: &TenantId,
-        query: &Query,
-    ) -> Result<EntityPage, Error> {
-        self.below.query(schema, tenant, query).await
-    }
-
-    async fn count(&self, schema: &EntitySchema, tenant: &TenantId, query: &Query) -> Result<u64, Error> {
-        self.below.count(schema, tenant, query).await
     }
 
     async fn apply(
@@ -154,7 +144,7 @@ impl Entities for Noting {
 /// A bank whose entities are kept beside its log.
 pub struct House {
     pub log: MemoryEventStore,
-    pub entities: Noting,
+    pub entities: Over<Noting>,
     pub engine: Engine,
 }
 
@@ -179,7 +169,7 @@ impl House {
     }
 
     /// The owners in another store, which makes so many changes together.
-    pub fn with_owners_elsewhere(atomicity: Atomicity) -> (Self, Noting) {
+    pub fn with_owners_elsewhere(atomicity: Atomicity) -> (Self, Over<Noting>) {
         let house = Self::new();
         let other = Noting::over(&MemoryEntities::default(), atomicity);
         let stores = EntityStores::new(of_log(&house.entities))
@@ -187,18 +177,8 @@ impl House {
         (Self::over(house.log, house.entities, stores), other)
     }
 
-    fn over(log: MemoryEventStore, entities: Noting, stores: EntityStores) -> Self {
-        let ports = Ports {
-            work: None,
-            store: Arc::new(log.clone()),
-            read_models: Arc::new(MemoryReadModels::default()),
-            wakeups: Arc::new(log.clone()),
-            snapshots: None,
-            leases: None,
-            clock: Arc::new(SystemClock),
-        };
-        let stores = Stores { entities: stores, ..Stores::default() };
-        let engine = Engine::with_stores(ports, stores, kinds(), EngineConfig::default()).unwrap();
+    fn over(log: MemoryEventStore, entities: Over<Noting>, stores: EntityStores) -> Self {
+        let engine = engine(Arc::new(log.clone()), stores, EngineConfig::default());
         Self { log, entities, engine }
     }
 
@@ -221,11 +201,27 @@ impl House {
     }
 }
 
+/// An engine over a log, with entities in these stores.
+pub fn engine(log: Arc<dyn EventStore>, stores: EntityStores, config: EngineConfig) -> Engine {
+    let ports = Ports {
+        work: None,
+        store: log,
+        read_models: Arc::new(MemoryReadModels::default()),
+        // Nobody follows this log.
+        wakeups: Arc::new(MemoryEventStore::default()),
+        snapshots: None,
+        leases: None,
+        clock: Arc::new(SystemClock),
+    };
+    let stores = Stores { entities: stores, ..Stores::default() };
+    Engine::with_stores(ports, stores, kinds(), config).unwrap()
+}
+
 pub fn kinds() -> Registry {
     registry().entity::<Rate>().entity::<Owner>()
 }
 
-fn of_log(entities: &Noting) -> EntityStore {
+fn of_log(entities: &Over<Noting>) -> EntityStore {
     EntityStore::of_log("the store of the log", Arc::new(entities.clone()))
 }
 

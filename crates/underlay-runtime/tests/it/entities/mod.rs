@@ -2,6 +2,7 @@
 
 mod cached;
 mod kinds;
+mod measured;
 mod repository;
 mod unit_of_work;
 mod with_events;

@@ -221,6 +221,14 @@ pub(crate) const READ_EVENTS: Description =
         .also_as(&["application/cloudevents-batch+json", FEED])
         .problems(&[409]);
 
+const CONDITION: Parameter = Parameter::query(
+    "condition",
+    Shape::Text,
+    "What they meet, as JSON: `{\"column\": …}` with one of `eq`, `lt`, `le`, `gt`, `ge`, `prefix`, `in` (a list) and \
+     `is_null`; or `all`, `any` (lists) and `not` of conditions. It may name any column and is tested one by one, so \
+     give filters beside it where there are many.",
+);
+
 pub(crate) const LIST_VIEWS: Description =
     Description::new("listViews", Views, "The views that the caller may read, and where they stand")
         .answers(&[(200, Json("Views"))]);
@@ -228,6 +236,7 @@ pub(crate) const LIST_VIEWS: Description =
 pub(crate) const QUERY_VIEW: Description = Description::new("view", Views, "A page of rows")
     .about("With `Accept: text/event-stream` it is a live feed of the rows and of what changes.")
     .takes(&[
+        CONDITION,
         Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
         Parameter::query(
             "limit",
@@ -267,22 +276,25 @@ const IF_CHANGED: Parameter = Parameter::header(
     "The `ETag` of an answer before. Where the entity has that version still, the answer is 304.",
 );
 
+pub(crate) const LIST_ENTITIES: Description =
+    Description::new("listEntities", Entities, "The kinds of entities that the caller may use")
+        .about("Where each is kept is told to operators of the store.")
+        .answers(&[(200, Json("EntityKinds"))]);
+
 pub(crate) const QUERY_ENTITIES: Description = Description::new("entities", Entities, "A page of entities")
     .takes(&[
-        Parameter::query(
-            "condition",
-            Shape::Text,
-            "What they meet, as JSON: `{\"column\": …}` with one of `eq`, `lt`, `le`, `gt`, `ge`, `prefix`, `in` (a list) and \
-             `is_null`; or `all`, `any` (lists) and `not` of conditions. It may name any column and is tested one by one, so \
-             give filters beside it where there are many.",
-        ),
+        CONDITION,
         Parameter::query("cursor", Shape::Text, "The `next` of the page before, with the same `sort`."),
         Parameter::query(
             "limit",
             Shape::Limit { default: PAGE_ROWS_DEFAULT, max: |_| PAGE_ROWS_MAX },
             "Entities in the page.",
         ),
-        Parameter::query("count", Shape::Word(&["true", "false"]), "Whether to count the entities of all pages."),
+        Parameter::query(
+            "count",
+            Shape::Word(&["true", "false"]),
+            "Whether to count the entities of all pages.",
+        ),
     ]);
 
 pub(crate) const CREATE_ENTITY: Description =

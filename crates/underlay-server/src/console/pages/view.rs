@@ -3,9 +3,10 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
-use underlay_core::{Position, Value, ViewSchema};
+use underlay_core::{Position, ViewSchema};
 use underlay_runtime::ViewStanding;
 
+use super::rows::{Asked, row_table, shown};
 use super::view_order as order;
 use super::views::path_of;
 use crate::console::layout::{Page, Place};
@@ -17,18 +18,11 @@ use crate::console::{Entry, reads, writes};
 use crate::door::roles::Use;
 use crate::health;
 use crate::metrics::{Follows, Pace};
-use crate::parameters::Parameters;
 use crate::path::Segments;
 use crate::problem::Problem;
 use crate::view_orders::{PAGE_PARKED_DEFAULT, parked_of, standing_of};
-use crate::view_query::{COMPARISONS, ViewQuery};
+use crate::view_query::ViewQuery;
 use crate::views::{RowBody, RowsBody, ViewBody, all, one_row, rows};
-
-/// Rows in a page where the reader does not say.
-const PAGE_ROWS: &str = "50";
-/// What the names of fields begin with that hold a value to compare with, and how.
-const FIELD_VALUE: &str = "value.";
-const FIELD_COMPARISON: &str = "is.";
 
 pub(in crate::console) fn entries() -> Vec<Entry> {
     vec![
@@ -72,9 +66,9 @@ async fn show(
         @if let Some(standing) = &standing { (live("orders", order::orders(&visitor, standing))) }
         section aria-labelledby="rows-heading" {
             h2 id="rows-heading" { "Rows of " (visitor.tenant()) }
-            (filters(&view, &schema, &asked))
+            (asked.form(&path_of(&view), &schema))
             @match found {
-                Ok(found) => (live("rows", row_table(&schema, &found, &asked, tells))),
+                Ok(found) => (live("rows", row_part(&schema, &found, &asked, tells))),
                 Err(problem) => p class="wrong" role="alert" { (sentence(problem.detail())) },
             }
         }
@@ -125,135 +119,9 @@ fn facts(
     }
 }
 
-/// What a reader asks of the rows, as the form has it.
-struct Asked {
-    /// The column, the comparison and the value of each filter.
-    filters: Vec<(String, String, String)>,
-    sort: Option<String>,
-    cursor: Option<String>,
-    limit: Option<String>,
-    counts: bool,
-}
-
-impl Asked {
-    fn take(mut given: Parameters, schema: &ViewSchema) -> Result<Self, Problem> {
-        let mut filters = Vec::new();
-        for column in schema.columns.iter().filter(|column| column.indexed) {
-            let comparison = given.take(&format!("{FIELD_COMPARISON}{}", column.name))?;
-            if let Some(value) = given.take(&format!("{FIELD_VALUE}{}", column.name))? {
-                let comparison = comparison.unwrap_or_else(|| COMPARISONS[0].0.to_owned());
-                filters.push((column.name.clone(), comparison, value));
-            }
-        }
-        let mut take = |name| given.take(name);
-        let (sort, cursor, limit, counts) = (take("sort")?, take("cursor")?, take("limit")?, take("count")?);
-        given.finish(&["value.COLUMN", "is.COLUMN", "sort", "cursor", "limit", "count"])?;
-        Ok(Self { filters, sort, cursor, limit, counts: counts.is_some() })
-    }
-
-    /// The same, as the API has it.
-    fn parameters(&self) -> Parameters {
-        let filters = self.filters.iter();
-        let mut pairs: Vec<(String, String)> = filters
-            .map(|(column, comparison, value)| (format!("{column}[{comparison}]"), value.clone()))
-            .collect();
-        let mut put = |name: &str, value: Option<&str>| {
-            pairs.extend(value.map(|value| (name.to_owned(), value.to_owned())));
-        };
-        put("sort", self.sort.as_deref());
-        put("cursor", self.cursor.as_deref());
-        put("limit", Some(self.limit.as_deref().unwrap_or(PAGE_ROWS)));
-        put("count", self.counts.then_some("true"));
-        Parameters::of(pairs)
-    }
-
-    /// The address of the page after this one.
-    fn next(&self, view: &str, cursor: &str) -> String {
-        let names = self.filters.iter().flat_map(|(column, comparison, value)| {
-            [
-                (format!("{FIELD_COMPARISON}{column}"), comparison.as_str()),
-                (format!("{FIELD_VALUE}{column}"), value.as_str()),
-            ]
-        });
-        let names: Vec<(String, &str)> = names.collect();
-        let mut pairs: Vec<(&str, &str)> =
-            names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        pairs.extend(self.sort.as_deref().map(|sort| ("sort", sort)));
-        pairs.extend(self.limit.as_deref().map(|limit| ("limit", limit)));
-        pairs.push(("cursor", cursor));
-        address(&path_of(view), &pairs)
-    }
-}
-
-/// How people read a comparison.
-fn comparison_word(name: &str) -> &'static str {
-    match name {
-        "lt" => "is below",
-        "le" => "is at most",
-        "gt" => "is above",
-        "ge" => "is at least",
-        "prefix" => "begins with",
-        _ => "is",
-    }
-}
-
-fn filters(view: &str, schema: &ViewSchema, asked: &Asked) -> Markup {
-    let indexed: Vec<&str> =
-        schema.columns.iter().filter(|column| column.indexed).map(|column| column.name.as_str()).collect();
-    let given = |column: &str| asked.filters.iter().find(|(named, ..)| named == column);
-    let sorts = ["key"].into_iter().chain(indexed.iter().copied());
-    html! {
-        details open[!asked.filters.is_empty() || asked.sort.is_some()] {
-            summary { "Filter and sort" }
-            form class="sheet fields" method="get" action=(path_of(view)) {
-                @for column in &indexed {
-                    @let (comparison, value) =
-                        given(column).map_or(("eq", ""), |(_, is, value)| (is.as_str(), value.as_str()));
-                    div class="field" {
-                        label for={ "value-" (column) } { (column) }
-                        select name={ (FIELD_COMPARISON) (column) } aria-label={ "How " (column) " compares" } {
-                            @for (name, _) in COMPARISONS {
-                                option value=(name) selected[name == comparison] { (comparison_word(name)) }
-                            }
-                        }
-                        input id={ "value-" (column) } name={ (FIELD_VALUE) (column) } value=(value) autocomplete="off";
-                    }
-                }
-                div class="field" {
-                    label for="sort" { "Sort by" }
-                    select id="sort" name="sort" {
-                        @for column in sorts {
-                            @let falling = format!("-{column}");
-                            option value=(column) selected[asked.sort.as_deref() == Some(column)] { (column) }
-                            option value=(falling) selected[asked.sort.as_deref() == Some(&falling)] {
-                                (column) ", falling"
-                            }
-                        }
-                    }
-                }
-                div class="field check" {
-                    input id="count" type="checkbox" name="count" value="true" checked[asked.counts];
-                    label for="count" { "Count the rows of all pages" }
-                }
-                div class="buttons" {
-                    button type="submit" { "Show" }
-                    a href=(path_of(view)) { "Show all" }
-                }
-            }
-        }
-    }
-}
-
 /// A page of rows; `tells` whether the visitor is told how far the view is, which counts what all tenants do.
-fn row_table(schema: &ViewSchema, found: &RowsBody, asked: &Asked, tells: bool) -> Markup {
-    let view = schema.name.as_str();
-    let numeric = |at: usize| schema.columns.get(at).is_some_and(|column| is_numeric(column.column_type));
-    let mut headings = vec!["Key".to_owned()];
-    headings.extend(schema.columns.iter().enumerate().map(|(at, column)| match numeric(at) {
-        true => format!("#{}", column.name),
-        false => column.name.clone(),
-    }));
-    let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+fn row_part(schema: &ViewSchema, found: &RowsBody, asked: &Asked, tells: bool) -> Markup {
+    let path = path_of(&schema.name);
     html! {
         p class="quiet" {
             @if let Some(count) = found.count { (number(count)) " rows. " }
@@ -261,36 +129,15 @@ fn row_table(schema: &ViewSchema, found: &RowsBody, asked: &Asked, tells: bool) 
         }
         @if found.rows.is_empty() {
             (empty("There is no such row.", html! {
-                @if asked.filters.is_empty() { "A row is there once an event has made it." }
-                @else { a href=(path_of(view)) { "Show all rows" } }
+                @if asked.is_of_all() { "A row is there once an event has made it." }
+                @else { a href=(path) { "Show all rows" } }
             }))
         } @else {
-            (table("Rows", &headings, html! {
-                @for row in &found.rows {
-                    tr {
-                        th scope="row" { a href={ (path_of(view)) "/rows/" (part(&row.key)) } { (row.key) } }
-                        @for (at, value) in row.values.iter().enumerate() {
-                            td class=[numeric(at).then_some("number")] { (shown(value)) }
-                        }
-                    }
-                }
-            }))
-            (next_page(found.next.as_deref().map(|cursor| asked.next(view, cursor))))
+            (row_table(schema, found.rows.iter().map(|row| {
+                (format!("{path}/rows/{}", part(&row.key)), row.key.as_str(), row.values.as_slice())
+            })))
+            (next_page(found.next.as_deref().map(|cursor| asked.next(&path, cursor))))
         }
-    }
-}
-
-fn is_numeric(column: underlay_core::ColumnType) -> bool {
-    use underlay_core::ColumnType::{Decimal, Integer};
-    matches!(column, Decimal | Integer)
-}
-
-/// A value as its JSON has it, without the quotes of a text.
-fn shown(value: &Value) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(text)) => text,
-        Ok(serde_json::Value::Null) | Err(_) => "–".to_owned(),
-        Ok(value) => value.to_string(),
     }
 }
 
