@@ -48,6 +48,17 @@ impl Stood {
             Self::Redis => redis::FAULTS,
         }
     }
+
+    /// What is missing here, where it is known before a fault begins.
+    fn missing(self) -> Option<Missing> {
+        match self {
+            Self::Postgres => servers::postgres_program("postgres")
+                .err()
+                .map(|reason| Missing::new("postgres", reason)),
+            // Their faults say so.
+            Self::Mongodb | Self::Redis => None,
+        }
+    }
 }
 
 /// Does to real servers what goes wrong in operation, and measures what comes of it.
@@ -90,15 +101,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     let means =
         Means { ledger: Ledger::new(program), directory: folder.path().to_owned(), quick: arguments.quick };
     let mut report = Report { kept: true, lines: Vec::new() };
-    for fault in chosen {
+    for (store, fault) in chosen {
         if !arguments.json {
             terminal::print(&format!("       {} …", fault.name))?;
         }
         let began = Instant::now();
-        let measured = (fault.run)(&means).await.unwrap_or_else(|error| match error.downcast::<Missing>() {
-            Ok(missing) => Measured::missing(&missing),
-            Err(error) => Measured::broken(format!("it could not be measured: {error}")),
-        });
+        let measured = match store.missing() {
+            Some(missing) => Measured::missing(&missing),
+            None => (fault.run)(&means).await.unwrap_or_else(|error| match error.downcast::<Missing>() {
+                Ok(missing) => Measured::missing(&missing),
+                Err(error) => Measured::broken(format!("it could not be measured: {error}")),
+            }),
+        };
         let kept = measured.broken.is_empty();
         report.kept &= kept;
         let seconds = began.elapsed().as_secs_f64();
@@ -113,13 +127,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
     Ok(report.kept)
 }
 
-fn chosen(store: Option<Stood>, only: &[String]) -> Result<Vec<&'static Fault>> {
+fn chosen(store: Option<Stood>, only: &[String]) -> Result<Vec<(Stood, &'static Fault)>> {
     let meant = Stood::value_variants().iter().filter(|known| store.is_none_or(|store| store == **known));
-    let faults: Vec<&Fault> = meant.flat_map(|store| store.faults()).collect();
-    let names: Vec<&str> = faults.iter().map(|fault| fault.name).collect();
+    let faults: Vec<(Stood, &Fault)> =
+        meant.flat_map(|store| store.faults().iter().map(|fault| (*store, fault))).collect();
+    let names: Vec<&str> = faults.iter().map(|(_, fault)| fault.name).collect();
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(format!("there is no fault {unknown:?}; there are: {}", names.join(", ")).into());
     }
-    let is_meant = |fault: &&Fault| only.is_empty() || only.iter().any(|name| name == fault.name);
-    Ok(faults.into_iter().filter(is_meant).collect())
+    let is_meant = |fault: &Fault| only.is_empty() || only.iter().any(|name| name == fault.name);
+    Ok(faults.into_iter().filter(|(_, fault)| is_meant(fault)).collect())
 }
