@@ -10,6 +10,7 @@ mod entrance;
 mod fault;
 mod mongodb;
 mod postgres;
+mod progress;
 mod redis;
 mod report;
 mod resumption;
@@ -52,9 +53,9 @@ impl Stood {
     /// What is missing here, where it is known before a fault begins.
     fn missing(self) -> Option<Missing> {
         match self {
-            Self::Postgres => servers::postgres_program("postgres")
-                .err()
-                .map(|reason| Missing::new("postgres", reason)),
+            Self::Postgres => {
+                servers::postgres_program("postgres").err().map(|reason| Missing::new("postgres", reason))
+            }
             // Their faults say so.
             Self::Mongodb | Self::Redis => None,
         }

@@ -6,6 +6,7 @@ use underlay_core::{CommitId, Entities, EntityChange, Error, StoredEntity, Tenan
 use super::heard::Heard;
 use super::schema::{Mark, count, counters, is_alone, own_id, shared_id};
 use crate::faults::callers::{Answer, Counter, Errand};
+use crate::faults::progress::Progress;
 use crate::faults::told::Acknowledged;
 
 /// How often a unit is tried again that met others at the shared counter.
@@ -16,6 +17,7 @@ pub(super) struct EntityCounter {
     pub(super) entities: Arc<dyn Entities>,
     pub(super) tenant: TenantId,
     pub(super) heard: Arc<Heard>,
+    pub(super) progress: Arc<Progress>,
 }
 
 #[async_trait]
@@ -25,10 +27,14 @@ impl Counter for EntityCounter {
     }
 
     async fn ask(&self, errand: &Errand) -> Answer {
-        match self.store(errand).await {
+        let answer = match self.store(errand).await {
             Ok(()) => stored(errand),
             Err(error) => self.answer_to(errand, error).await,
+        };
+        if matches!(answer, Answer::Stored(_)) {
+            self.progress.note(errand.caller);
         }
+        answer
     }
 }
 

@@ -46,7 +46,7 @@ async fn restart<S: Stand>(means: &Means, hard: bool, away: Duration) -> Result<
         tokio::time::sleep(away).await;
         tokio::task::block_in_place(|| stand.resume())?;
         let answered = Instant::now();
-        reads = reads.max(load.reads_go_on(answered).await?);
+        reads = reads.max(load.goes_on(answered).await?);
         moments.push(answered);
         tokio::time::sleep(AFTER).await;
     }
@@ -108,7 +108,7 @@ async fn disturbed<S: Stand>(_: &Means, rounds: usize, disturb: impl AsyncFn(&Wi
         disturb(&wire).await;
         wire.set(Passage::Open);
         let open = Instant::now();
-        reads = reads.max(load.reads_go_on(open).await?);
+        reads = reads.max(load.goes_on(open).await?);
         moments.push(open);
     }
     tokio::time::sleep(AFTER).await;
@@ -146,7 +146,7 @@ async fn fill_and_clear<S: Stand>(mut stand: S, disk: &Disk) -> Result<Measured>
         stand.resume()
     })?;
     let answered = Instant::now();
-    let reads = load.reads_go_on(answered).await?;
+    let reads = load.goes_on(answered).await?;
     tokio::time::sleep(AFTER).await;
     let told = load.finish(&stand, &[answered], reads, &mut measured).await?;
     let declined: usize = told.iter().map(|told| told.declined.len()).sum();

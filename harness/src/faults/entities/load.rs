@@ -15,6 +15,7 @@ use super::schema::{counters, marks, shared_ids, tenant};
 use super::stand::{Stand, Times};
 use crate::Result;
 use crate::faults::callers::{Callers, Counter};
+use crate::faults::progress::Progress;
 use crate::faults::report::Measured;
 use crate::faults::resumption::{longest_answer, ms, note_callers, resume_max};
 use crate::faults::told::Told;
@@ -32,6 +33,7 @@ pub(crate) struct Load {
     tenant: TenantId,
     callers: Callers,
     heard: Arc<Heard>,
+    progress: Arc<Progress>,
     readers: JoinSet<ReaderTold>,
     stop: watch::Sender<bool>,
 }
@@ -52,20 +54,24 @@ impl Load {
         for _ in 0..STORES {
             stores.push(stand.open(port, times).await?);
         }
-        let heard = Arc::new(Heard::default());
+        let (heard, progress) = (Arc::new(Heard::default()), Arc::new(Progress::default()));
         let (stop, stopped) = watch::channel(false);
         let (mut counting, mut readers) = (Vec::new(), JoinSet::new());
         for store in &stores {
             let entities = entities_of(store)?;
             entities.prepare(&counters()).await?;
             entities.prepare(&marks()).await?;
-            let caller =
-                EntityCounter { entities: entities.clone(), tenant: tenant.clone(), heard: heard.clone() };
+            let caller = EntityCounter {
+                entities: entities.clone(),
+                tenant: tenant.clone(),
+                heard: heard.clone(),
+                progress: progress.clone(),
+            };
             counting.push(Arc::new(caller) as Arc<dyn Counter>);
             readers.spawn(read(entities, tenant.clone(), heard.clone(), stopped.clone()));
         }
         let callers = Callers::start(&counting, CALLERS);
-        Ok(Self { stores, tenant, callers, heard, readers, stop })
+        Ok(Self { stores, tenant, callers, heard, progress, readers, stop })
     }
 
     /// What callers and readers have heard so far.
@@ -73,8 +79,16 @@ impl Load {
         &self.heard
     }
 
+    /// Waits until every store answers reads, as [`Load::reads`] says, and every caller has stored something since
+    /// `answered`; how long the reads took from then.
+    pub(crate) async fn goes_on(&self, answered: Instant) -> Result<Duration> {
+        let reads = self.reads(answered).await?;
+        self.progress.all_since(answered, STORES * CALLERS).await;
+        Ok(reads)
+    }
+
     /// Waits until every store answers a load, a page and a count; how long that took, from `answered`.
-    pub(crate) async fn reads_go_on(&self, answered: Instant) -> Result<Duration> {
+    pub(crate) async fn reads(&self, answered: Instant) -> Result<Duration> {
         for store in &self.stores {
             let entities = entities_of(store)?;
             let began = Instant::now();

@@ -35,7 +35,7 @@ pub(super) async fn steps_down(means: &Means) -> Result<Measured> {
         admin.database("admin").run_command(doc! { "replSetStepDown": 1, "force": true }).await.ok();
         wait_for_primary(&[stand.port()]).await?;
         let elected = Instant::now();
-        reads = reads.max(load.reads_go_on(elected).await?);
+        reads = reads.max(load.goes_on(elected).await?);
         moments.push(elected);
     }
     tokio::time::sleep(AFTER).await;
@@ -57,7 +57,7 @@ pub(super) async fn failover(means: &Means) -> Result<Measured> {
         let others: Vec<u16> = stand.ports().into_iter().filter(|port| *port != primary).collect();
         wait_for_primary(&others).await?;
         let elected = Instant::now();
-        reads = reads.max(load.reads_go_on(elected).await?);
+        reads = reads.max(load.goes_on(elected).await?);
         moments.push(elected);
         tokio::time::sleep(AFTER).await;
         tokio::task::block_in_place(|| stand.member(primary)?.resume())?;

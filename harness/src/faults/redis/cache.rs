@@ -11,6 +11,7 @@ use super::stand::RedisStand;
 use crate::Result;
 use crate::faults::entities::{AFTER, BEFORE, Stand, Times};
 use crate::faults::fault::Means;
+use crate::faults::progress::Progress;
 use crate::faults::report::Measured;
 use crate::faults::resumption::{ms, resume_max};
 use crate::faults::wire::{Passage, Wire};
@@ -39,6 +40,7 @@ pub(super) async fn killed(means: &Means) -> Result<Measured> {
         tokio::time::sleep(BEFORE / 2).await;
         tokio::task::block_in_place(|| stand.resume())?;
         moments.push(Instant::now());
+        cache.progress.all_since(Instant::now(), CALLERS).await;
     }
     tokio::time::sleep(AFTER).await;
     cache.finish(&moments).await
@@ -56,6 +58,7 @@ pub(super) async fn cut_off(means: &Means) -> Result<Measured> {
         tokio::time::sleep(BEFORE / 4).await;
         wire.set(Passage::Open);
         moments.push(Instant::now());
+        cache.progress.all_since(Instant::now(), CALLERS).await;
     }
     tokio::time::sleep(AFTER).await;
     cache.finish(&moments).await
@@ -64,6 +67,7 @@ pub(super) async fn cut_off(means: &Means) -> Result<Measured> {
 /// Callers at one cache, each with a key of its own.
 struct CacheLoad {
     callers: JoinSet<CacheTold>,
+    progress: Arc<Progress>,
     stop: watch::Sender<bool>,
 }
 
@@ -81,11 +85,18 @@ impl CacheLoad {
     async fn start(stand: &RedisStand, port: u16) -> Result<Self> {
         let cache = stand.open(port, Times::Usual).await?.cache.ok_or("a Redis has a cache")?;
         let (stop, stopped) = watch::channel(false);
+        let progress = Arc::new(Progress::default());
         let mut callers = JoinSet::new();
-        for caller in 0..CALLERS {
-            callers.spawn(call(cache.clone(), TenantId::new("main")?, caller, stopped.clone()));
+        for number in 0..CALLERS {
+            let caller = Caller {
+                number,
+                cache: cache.clone(),
+                tenant: TenantId::new("main")?,
+                progress: progress.clone(),
+            };
+            callers.spawn(caller.run(stopped.clone()));
         }
-        Ok(Self { callers, stop })
+        Ok(Self { callers, progress, stop })
     }
 
     async fn finish(mut self, moments: &[Instant]) -> Result<Measured> {
@@ -116,33 +127,49 @@ impl CacheLoad {
     }
 }
 
-/// Sets, finds and takes away one value after the other.
-async fn call(
+/// Somebody with a key of their own.
+struct Caller {
+    number: usize,
     cache: Arc<dyn Cache>,
     tenant: TenantId,
-    caller: usize,
-    stopped: watch::Receiver<bool>,
-) -> CacheTold {
-    let mut told = CacheTold::default();
-    let (key, tag) = (format!("key-{caller}"), format!("tag-{caller}"));
-    for number in 0_u64.. {
-        if *stopped.borrow() {
-            break;
+    progress: Arc<Progress>,
+}
+
+impl Caller {
+    /// Sets, finds and takes away one value after the other.
+    async fn run(self, stopped: watch::Receiver<bool>) -> CacheTold {
+        let mut told = CacheTold::default();
+        let (key, tag) = (format!("key-{}", self.number), format!("tag-{}", self.number));
+        for number in 0_u64.. {
+            if *stopped.borrow() {
+                break;
+            }
+            let value = number.to_string().into_bytes();
+            let entry = CacheEntry::new(key.as_str(), value.clone(), TTL).tagged(tag.as_str());
+            told.timed("set", self.cache.set(&self.tenant, entry)).await;
+            self.find(&mut told, &key, Some(&value)).await;
+            match number % 4 {
+                0 => told.timed("delete", self.cache.delete(&self.tenant, &key)).await,
+                2 => told.timed("invalidate", self.cache.invalidate(&self.tenant, &tag)).await,
+                // The next one replaces it.
+                _ => continue,
+            };
+            self.find(&mut told, &key, None).await;
+            tokio::time::sleep(PAUSE).await;
         }
-        let value = number.to_string().into_bytes();
-        let entry = CacheEntry::new(key.as_str(), value.clone(), TTL).tagged(tag.as_str());
-        told.timed("set", cache.set(&tenant, entry)).await;
-        told.finds(&*cache, &tenant, &key, Some(&value)).await;
-        match number % 4 {
-            0 => told.timed("delete", cache.delete(&tenant, &key)).await,
-            2 => told.timed("invalidate", cache.invalidate(&tenant, &tag)).await,
-            // The next one replaces it.
-            _ => continue,
-        };
-        told.finds(&*cache, &tenant, &key, None).await;
-        tokio::time::sleep(PAUSE).await;
+        told
     }
-    told
+
+    /// Looks for a value: what was set last, or nothing.
+    async fn find(&self, told: &mut CacheTold, key: &str, last: Option<&Vec<u8>>) {
+        let Some(Some(found)) = told.timed("get", self.cache.get(&self.tenant, key)).await else { return };
+        if Some(&found) == last {
+            told.hits.push(Instant::now());
+            self.progress.note(self.number);
+        } else {
+            told.wrong.push(format!("{key} is found as {found:?}, and was {last:?}"));
+        }
+    }
 }
 
 impl CacheTold {
@@ -157,15 +184,5 @@ impl CacheTold {
         self.calls += 1;
         self.longest = self.longest.max(asked.elapsed());
         answer.map_err(|error| self.wrong.push(format!("{what} failed: {error}"))).ok()
-    }
-
-    /// Looks for a value: what was set last, or nothing.
-    async fn finds(&mut self, cache: &dyn Cache, tenant: &TenantId, key: &str, last: Option<&Vec<u8>>) {
-        let Some(Some(found)) = self.timed("get", cache.get(tenant, key)).await else { return };
-        if Some(&found) == last {
-            self.hits.push(Instant::now());
-        } else {
-            self.wrong.push(format!("{key} is found as {found:?}, and was {last:?}"));
-        }
     }
 }

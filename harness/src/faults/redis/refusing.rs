@@ -35,11 +35,11 @@ async fn refusing(means: &Means, begin: &[&str], end: &[&str], named: &str) -> R
         tokio::time::sleep(BEFORE).await;
         tokio::task::block_in_place(|| stand.0.ask(begin))?;
         // What is there is read meanwhile.
-        load.reads_go_on(Instant::now()).await?;
+        load.reads(Instant::now()).await?;
         tokio::time::sleep(REFUSING).await;
         tokio::task::block_in_place(|| stand.0.ask(end))?;
         let answered = Instant::now();
-        reads = reads.max(load.reads_go_on(answered).await?);
+        reads = reads.max(load.goes_on(answered).await?);
         moments.push(answered);
     }
     tokio::time::sleep(AFTER).await;
@@ -59,7 +59,7 @@ pub(super) async fn loading(means: &Means) -> Result<Measured> {
     tokio::task::block_in_place(|| stand.resume())?;
     let answered = Instant::now();
     measured.see(format!("it loaded for {} ms", answered.duration_since(began).as_millis()));
-    let reads = load.reads_go_on(answered).await?;
+    let reads = load.goes_on(answered).await?;
     tokio::time::sleep(AFTER).await;
     measured.hold(
         load.heard().times("busy with itself") > 0,
