@@ -23,6 +23,8 @@ const SET: &str = "underlay";
 const SMALL_JOURNAL: &str = "log=(file_max=16MB,prealloc=false)";
 /// What it writes once it is told to be a set of one.
 const READY: &str = "Transition to primary complete";
+/// After this time without a primary, the members of a set elect another.
+const ELECTION_MILLISECONDS: i32 = 2_000;
 /// How long it may take to answer that it is one.
 const INITIATE_MAX: Duration = Duration::from_secs(60);
 /// More than it answers.
@@ -42,8 +44,11 @@ const INT: u8 = 16;
 pub struct Mongodb {
     program: PathBuf,
     port: u16,
+    /// The ports of all members of its set, its own too.
+    members: Vec<u16>,
     /// None while it is stopped.
     daemon: Option<Daemon>,
+    data: PathBuf,
     /// Removed after the server has ended.
     folder: TempDir,
 }
@@ -54,13 +59,50 @@ impl Mongodb {
     /// # Errors
     /// Where its program is missing, or does not start.
     pub fn start() -> std::result::Result<Self, Missing> {
+        Self::start_alone(None)
+    }
+
+    /// The same with its data in a folder that is there.
+    ///
+    /// # Errors
+    /// As [`Mongodb::start`].
+    pub fn start_in(folder: &Path) -> std::result::Result<Self, Missing> {
+        Self::start_alone(Some(folder))
+    }
+
+    /// Starts several servers and makes them one replica set.
+    ///
+    /// # Errors
+    /// As [`Mongodb::start`].
+    pub fn start_set(count: usize) -> std::result::Result<Vec<Self>, Missing> {
         let program = find()?;
-        let folder = tempfile::tempdir().map_err(missing)?;
-        let port = daemon::free_port().map_err(missing)?;
-        fs::create_dir(folder.path().join("data")).map_err(missing)?;
-        let mut server = Self { program, port, daemon: None, folder };
+        let mut members = Vec::new();
+        for _ in 0..count {
+            members.push(Self::new(&program, None).map_err(missing)?);
+        }
+        let ports: Vec<u16> = members.iter().map(|member| member.port).collect();
+        for member in &mut members {
+            member.members.clone_from(&ports);
+            member.launch().map_err(missing)?;
+        }
+        if let Some(first) = members.first() {
+            first.initiate().map_err(missing)?;
+        }
+        Ok(members)
+    }
+
+    fn start_alone(folder: Option<&Path>) -> std::result::Result<Self, Missing> {
+        let mut server = Self::new(&find()?, folder).map_err(missing)?;
         server.resume().map_err(missing)?;
         Ok(server)
+    }
+
+    fn new(program: &Path, folder: Option<&Path>) -> Result<Self> {
+        let own = tempfile::tempdir()?;
+        let data = folder.unwrap_or(own.path()).join("data");
+        fs::create_dir(&data)?;
+        let port = daemon::free_port()?;
+        Ok(Self { program: program.to_owned(), port, members: vec![port], daemon: None, data, folder: own })
     }
 
     /// Stops it. `hard` lets it no time to write anything down: the next start recovers as after a crash.
@@ -72,38 +114,68 @@ impl Mongodb {
         self.daemon.take().map_or(Ok(()), |mut daemon| daemon.end(signal))
     }
 
-    /// Starts it again on the same port, and waits until it is the primary of its set.
+    /// Starts it again on the same port, and waits until it is the primary of its set; one of several only until it
+    /// listens.
     ///
     /// # Errors
     /// Where it does not start.
     pub fn resume(&mut self) -> Result<()> {
-        let said = self.folder.path().join("said");
+        self.launch()?;
+        if self.members.len() > 1 {
+            return Ok(());
+        }
+        self.initiate()?;
+        let said = self.said();
+        match &mut self.daemon {
+            Some(daemon) => {
+                daemon.wait_until(|| fs::read_to_string(&said).is_ok_and(|said| said.contains(READY)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Starts it, and waits until it listens.
+    fn launch(&mut self) -> Result<()> {
+        let said = self.said();
         fs::write(&said, "")?;
         let mut command = daemon::ending_by("KILL", &self.program);
-        command.arg("--dbpath").arg(self.folder.path().join("data")).arg("--port").arg(self.port.to_string());
+        command.arg("--dbpath").arg(&self.data).arg("--port").arg(self.port.to_string());
         command.args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--replSet", SET]);
         command.args(["--wiredTigerCacheSizeGB", "0.25", "--wiredTigerEngineConfigString", SMALL_JOURNAL]);
         // Tests let commands fail, and nobody waits for a primary that is going down.
         for parameter in ["enableTestCommands=1", "shutdownTimeoutMillisForSignaledShutdown=100"] {
             command.args(["--setParameter", parameter]);
         }
-        let mut daemon = Daemon::start(command, self.port, &said)?;
-        self.initiate()?;
-        daemon.wait_until(|| fs::read_to_string(&said).is_ok_and(|said| said.contains(READY)))?;
-        self.daemon = Some(daemon);
+        self.daemon = Some(Daemon::start(command, self.port, &said)?);
         Ok(())
+    }
+
+    fn said(&self) -> PathBuf {
+        self.folder.path().join("said")
+    }
+
+    /// Where it listens on this machine.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address of a database on it.
     #[must_use]
     pub fn address_of(&self, database: &str) -> String {
-        format!("mongodb://127.0.0.1:{}/{database}?replicaSet={SET}", self.port)
+        let hosts: Vec<String> = self.members.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        format!("mongodb://{}/{database}?replicaSet={SET}", hosts.join(","))
     }
 
-    /// Tells it to be a set of one; where it is one already it says so, and stays as it is.
+    /// Tells it which set it is; where it is one already it says so, and stays as it is.
     fn initiate(&self) -> Result<()> {
-        let member = [int("_id", 0), text("host", &format!("127.0.0.1:{}", self.port))];
-        let set = [text("_id", SET), nested(ARRAY, "members", &[nested(DOCUMENT, "0", &member)])];
+        let members = self.members.iter().zip(0..).map(|(port, number)| {
+            let member = [int("_id", number), text("host", &format!("127.0.0.1:{port}"))];
+            nested(DOCUMENT, &number.to_string(), &member)
+        });
+        let settings = nested(DOCUMENT, "settings", &[int("electionTimeoutMillis", ELECTION_MILLISECONDS)]);
+        let members = nested(ARRAY, "members", &members.collect::<Vec<_>>());
+        let set = [text("_id", SET), members, settings];
         let command = document(&[nested(DOCUMENT, "replSetInitiate", &set), text("$db", "admin")]);
         let length = i32::try_from(MESSAGE_HEADER + command.len())?;
         let header = [length, 1, 0, OP_MSG, 0].map(i32::to_le_bytes).concat();

@@ -97,6 +97,12 @@ impl Redis {
         format!("redis://{}", self.host())
     }
 
+    /// Where it listens on this machine.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where it listens, as `HOST:PORT`.
     #[must_use]
     pub fn host(&self) -> String {

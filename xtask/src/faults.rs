@@ -1,4 +1,4 @@
-//! `cargo xtask faults`: the harness does to real PostgreSQL servers what goes wrong in operation.
+//! `cargo xtask faults`: the harness does to real servers of PostgreSQL, MongoDB and Redis what goes wrong in operation.
 
 use clap::{ArgMatches, Command};
 

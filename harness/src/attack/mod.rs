@@ -6,6 +6,7 @@
 //! else is tried. An attack also shows that it is one: with its own tenant it gets what it should.
 //! With `--compare` it is shown to find what it looks for: [holes] are made in copies of the database.
 
+mod beside;
 mod connections;
 mod declared;
 mod dump;
@@ -33,6 +34,7 @@ use std::time::Instant;
 
 use clap::Args;
 
+use self::beside::{Beside, Server};
 use self::connections::Begin;
 use self::place::{EVERYBODY, Installation, LOGIN, Place};
 use self::population::Population;
@@ -52,6 +54,9 @@ pub(crate) struct Arguments {
     /// The store that is attacked.
     #[arg(long, default_value_t = StoreKind::Postgres, value_parser = StoreKind::among(STORES))]
     store: StoreKind,
+    /// Keeps entities, and the rows of views where it keeps any, in a server of this kind beside the log.
+    #[arg(long, value_enum, conflicts_with = "compare")]
+    beside: Option<Beside>,
     /// Also makes holes in the walls, and fails where they are not found.
     #[arg(long)]
     compare: bool,
@@ -80,8 +85,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
         Ok(subject) => subject,
         Err(missing) => return subject::skip(&missing),
     };
+    let beside = match arguments.beside.map(Beside::start).transpose() {
+        Ok(beside) => beside,
+        Err(missing) => return subject::skip(&missing),
+    };
     let began = Instant::now();
     let (tally, holes, version) = match subject.server() {
+        Some(_) if beside.is_some() => {
+            return Err("what is kept beside a log is attacked with a log that has no walls of its own: \
+                        --store memory or sqlite"
+                .into());
+        }
         Some(server) => {
             let installation = Installation::create(server).await?;
             let attacked = attack(&arguments, &installation).await;
@@ -93,7 +107,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<bool> {
         None if arguments.compare => {
             return Err(format!("{} has no walls below its ports to make holes in", arguments.store).into());
         }
-        None => attack_without_walls(&arguments, &*subject).await?,
+        None => attack_without_walls(&arguments, &*subject, beside.as_ref()).await?,
     };
     let whole = !arguments.holes_alone;
     let report = Report { server: version, whole, tally, holes, seconds: began.elapsed().as_secs_f64() };
@@ -147,9 +161,17 @@ const PORTS: &str = "methods of the ports";
 const HTTP: &str = "HTTP: every address";
 
 /// Attacks a store whose ports are its only walls.
-async fn attack_without_walls(arguments: &Arguments, subject: &dyn Subject) -> Result<Attacked> {
+async fn attack_without_walls(
+    arguments: &Arguments,
+    subject: &dyn Subject,
+    beside: Option<&Server>,
+) -> Result<Attacked> {
     let place = subject.place("tenants").await?;
     let store = place.address(Way::USUAL).open().await?;
+    let store = match beside {
+        None => store,
+        Some(server) => store.beside(server.open().await?)?,
+    };
     let population = population::fill(&store).await?;
     let mut tally = Tally::default();
     let mut by_ports = ports::attack(PORTS, &store, &store, &population, arguments.pairs()).await?;
@@ -158,7 +180,8 @@ async fn attack_without_walls(arguments: &Arguments, subject: &dyn Subject) -> R
     tally.add(engine::attack(&store, &population, arguments.pairs()).await?);
     tally.add(http::attack(HTTP, store.ports(), store.entities()?).await?);
     store.close().await?;
-    Ok((tally, Vec::new(), subject.kind().to_string()))
+    let beside = arguments.beside.map(|beside| format!(", with {beside:?} beside")).unwrap_or_default();
+    Ok((tally, Vec::new(), format!("{}{beside}", subject.kind())))
 }
 
 /// A hint carries nothing, or names shards, which are no tenant's: its type says so.

@@ -21,8 +21,25 @@ use crate::Result;
 use crate::subject::OpenStore;
 
 /// Texts that mean something to a careless query.
-pub(super) const HOSTILE_TEXTS: [&str; 8] =
-    ["' OR true --", "'; DROP TABLE events; --", "%", "_", "\\", "$1", "\u{10ffff}", "x\0y"];
+pub(super) const HOSTILE_TEXTS: [&str; 15] = [
+    "' OR true --",
+    "'; DROP TABLE events; --",
+    "%",
+    "_",
+    "\\",
+    "$1",
+    "\u{10ffff}",
+    "x\0y",
+    // Of MongoDB: operators, and paths of fields.
+    "$where",
+    "{\"$gt\": \"\"}",
+    "a.$b",
+    // Of Redis: what separates the parts of keys and of members, commands, scripts, patterns.
+    "}:e:row:shared",
+    "\u{1}",
+    "x\r\nFLUSHALL\r\n",
+    "*'..redis.call('FLUSHALL')..'",
+];
 
 /// Calls everything, as one tenant against another.
 pub(super) async fn attack(

@@ -10,6 +10,7 @@ mod cache;
 mod catch_up;
 mod commits;
 mod disk;
+mod entities;
 mod figure;
 mod front_door;
 mod index_costs;
@@ -45,8 +46,8 @@ pub(crate) struct Arguments {
     /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door, scheduler, cache; on
-    /// PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
+    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door, scheduler,
+    /// cache, entities; on PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
     /// work-drain, work-commands, work-latency, work-cost, work-turns
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -94,6 +95,8 @@ struct Scale {
     backlog: u64,
     /// How long a transaction stays open beside a queue.
     pinned: Duration,
+    /// Writes of entities in one run; reads are four times as many.
+    entity_writes: u64,
 }
 
 impl Scale {
@@ -113,6 +116,7 @@ const FULL: Scale = Scale {
     commands: 16_000,
     backlog: 100_000,
     pinned: Duration::from_secs(600),
+    entity_writes: 400,
 };
 
 const QUICK: Scale = Scale {
@@ -125,6 +129,7 @@ const QUICK: Scale = Scale {
     commands: 3_200,
     backlog: 20_000,
     pinned: Duration::from_secs(30),
+    entity_writes: 50,
 };
 
 const PARTS: &[&str] = &[
@@ -139,6 +144,7 @@ const PARTS: &[&str] = &[
     "front-door",
     scheduler::PART,
     cache::PART,
+    entities::PART,
 ];
 
 /// Measures, prints a table, and writes the file where one is asked for.
@@ -186,6 +192,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             "front-door" => front_door::measure(&disk, arguments.ledger.as_deref(), &scale).await?,
             cache::PART => cache::measure(&scale).await?,
             scheduler::PART => scheduler::measure(&disk, &scale).await?,
+            entities::PART => entities::measure(&disk, &scale).await?,
             "memory" => memory::measure(&disk, &scale).await?,
             _ => index_costs::measure(&disk, &scale).await?,
         });

@@ -29,6 +29,8 @@ pub(crate) struct Errand {
     pub(crate) caller: usize,
     /// The version the stream has, as far as the caller was told.
     pub(crate) version: u64,
+    /// Whether it was asked for before and nobody knew what became of it.
+    pub(crate) in_doubt: bool,
 }
 
 /// What is answered.
@@ -84,10 +86,9 @@ async fn call(counter: Arc<dyn Counter>, caller: usize, stopped: watch::Receiver
     let mut told = Told::default();
     let mut version = 0;
     while !*stopped.borrow() {
-        let errand = Errand { key: Uuid::now_v7(), caller, version };
+        let mut errand = Errand { key: Uuid::now_v7(), caller, version, in_doubt: false };
         let id = counter.commit_id(&errand);
         let since = Instant::now();
-        let mut in_doubt = false;
         loop {
             let asked = Instant::now();
             let answer = counter.ask(&errand).await;
@@ -101,14 +102,14 @@ async fn call(counter: Arc<dyn Counter>, caller: usize, stopped: watch::Receiver
                     told.acknowledged.push(acknowledged);
                     told.times.push(Instant::now());
                 }
-                Answer::Declined if !in_doubt => {
+                Answer::Declined if !errand.in_doubt => {
                     told.declined.push(id.0);
                     tokio::time::sleep(PAUSE).await;
                 }
                 // Once it was uncertain, a repeat that stored nothing says nothing of the first time.
                 Answer::Uncertain | Answer::Declined if since.elapsed() < UNCERTAIN_MAX => {
-                    told.uncertain += u64::from(!in_doubt);
-                    in_doubt = true;
+                    told.uncertain += u64::from(!errand.in_doubt);
+                    errand.in_doubt = true;
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
@@ -161,7 +162,7 @@ impl<S: EventStore> Counter for StoreCounter<S> {
                 commit: errand.key,
                 stream: stream.to_string(),
                 version: committed.versions.first().map_or(0, |written| written.version.0),
-                position: committed.position.number(),
+                position: Some(committed.position.number()),
             }),
             Err(Error::Uncertain { .. }) => Answer::Uncertain,
             Err(Error::Unavailable { .. }) => Answer::Declined,

@@ -1,6 +1,7 @@
 //! The table of faults: what was promised, what was measured.
 
 use serde::Serialize;
+use servers::Missing;
 
 use super::told::Findings;
 use crate::{Result, terminal};
@@ -19,6 +20,19 @@ pub(crate) struct Measured {
 impl Measured {
     pub(crate) fn skipped(reason: impl Into<String>) -> Self {
         Self { skipped: Some(reason.into()), ..Self::default() }
+    }
+
+    /// What is missing here; broken where servers are required.
+    pub(crate) fn missing(missing: &Missing) -> Self {
+        if servers::is_required() {
+            Self::broken(missing.to_string())
+        } else {
+            Self::skipped(missing.skip_line())
+        }
+    }
+
+    pub(crate) fn broken(sentence: String) -> Self {
+        Self { broken: vec![sentence], ..Self::default() }
     }
 
     pub(crate) fn see(&mut self, sentence: impl Into<String>) {

@@ -189,7 +189,7 @@ impl Counter for Client {
                 commit: self.commit_id(errand).0,
                 stream: format!("account-{account}"),
                 version,
-                position,
+                position: Some(position),
             }),
             _ if reply.is_uncertain() => Answer::Uncertain,
             _ if reply.is_unavailable() => Answer::Declined,

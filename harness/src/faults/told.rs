@@ -21,7 +21,8 @@ pub(crate) struct Acknowledged {
     pub(crate) commit: Uuid,
     pub(crate) stream: String,
     pub(crate) version: u64,
-    pub(crate) position: u64,
+    /// Where it is in the log; none where there is no log.
+    pub(crate) position: Option<u64>,
 }
 
 /// What one caller was told, in order.
@@ -76,7 +77,16 @@ impl Findings {
         )
     }
 
-    fn note(&mut self, example: String) {
+    /// Counts what a caller was told, and takes over what can never be right.
+    pub(super) fn count(&mut self, caller: &Told) {
+        self.acknowledged += caller.acknowledged.len() as u64;
+        self.declined += caller.declined.len() as u64;
+        self.uncertain += caller.uncertain;
+        self.untrue += caller.wrong.len() as u64;
+        caller.wrong.iter().for_each(|wrong| self.note(wrong.clone()));
+    }
+
+    pub(super) fn note(&mut self, example: String) {
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(example);
         }
@@ -134,9 +144,7 @@ fn judge(log: &[Stored], commits: &[Uuid], told: &[Told]) -> Findings {
         findings.note("a commit id is in the log twice".to_owned());
     }
     for caller in told {
-        findings.acknowledged += caller.acknowledged.len() as u64;
-        findings.declined += caller.declined.len() as u64;
-        findings.uncertain += caller.uncertain;
+        findings.count(caller);
         for acknowledged in &caller.acknowledged {
             match events.get(&acknowledged.commit).map(Vec::as_slice) {
                 None | Some([]) => {
@@ -144,7 +152,7 @@ fn judge(log: &[Stored], commits: &[Uuid], told: &[Told]) -> Findings {
                     findings.note(format!("{acknowledged:?} is not in the log"));
                 }
                 Some([event]) => {
-                    let there = (event.stream.as_str(), event.version, event.position);
+                    let there = (event.stream.as_str(), event.version, Some(event.position));
                     if there != (acknowledged.stream.as_str(), acknowledged.version, acknowledged.position) {
                         findings.untrue += 1;
                         findings.note(format!("{acknowledged:?} is in the log as {there:?}"));
@@ -162,10 +170,6 @@ fn judge(log: &[Stored], commits: &[Uuid], told: &[Told]) -> Findings {
                 findings.note(format!("{declined} was declined and is in the log"));
             }
         }
-        for wrong in &caller.wrong {
-            findings.untrue += 1;
-            findings.note(wrong.clone());
-        }
     }
     findings
 }
@@ -179,7 +183,12 @@ mod tests {
     }
 
     fn acknowledged(position: u64, version: u64, commit: u128) -> Acknowledged {
-        Acknowledged { commit: Uuid::from_u128(commit), stream: "a-1".to_owned(), version, position }
+        Acknowledged {
+            commit: Uuid::from_u128(commit),
+            stream: "a-1".to_owned(),
+            version,
+            position: Some(position),
+        }
     }
 
     fn found(log: &[Stored], told: Told) -> (u64, u64, u64) {

@@ -94,6 +94,18 @@ impl OpenStore {
         Ok(Self { store, wakeups, read_models, snapshots, archive, leases, backend })
     }
 
+    /// The same with the entities of another backend, and its rows of views where it has any.
+    pub(crate) fn beside(self, other: Backend) -> Result<Self> {
+        let mut backend = self.backend;
+        backend.entities = other.entities.clone().or(backend.entities);
+        if other.read_models.is_some() {
+            backend = backend.with_rows_of(other);
+        } else {
+            backend.closing.extend(other.closing);
+        }
+        Self::of(backend)
+    }
+
     /// The ports of an engine.
     pub(crate) fn ports(&self) -> Ports {
         Ports {

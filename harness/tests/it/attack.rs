@@ -42,6 +42,22 @@ fn no_tenant_reaches_another_by_the_ports_of_a_store_without_walls() {
 }
 
 #[test]
+fn no_tenant_reaches_another_by_what_is_kept_beside_the_log() {
+    for beside in ["mongodb", "redis"] {
+        let mut attack = Command::new(env!("CARGO_BIN_EXE_harness"));
+        let arguments = ["attack", "--json", "--quick", "--store", "memory", "--beside", beside];
+        let Some((answer, content)) = answer_or_skip(&attack.args(arguments).output().unwrap()) else {
+            continue;
+        };
+        assert!(content, "{beside}: {answer:#}");
+        for attack in answer["attacks"].as_array().unwrap() {
+            assert_eq!(attack["leaks"], 0, "{beside}: {attack:#}");
+            assert!(attack["tries"].as_u64().unwrap() > 300, "{beside}: {attack:#}");
+        }
+    }
+}
+
+#[test]
 fn a_store_without_walls_has_none_to_make_holes_in() {
     let mut attack = Command::new(env!("CARGO_BIN_EXE_harness"));
     let output = attack.args(["attack", "--store", "sqlite", "--compare"]).output().unwrap();

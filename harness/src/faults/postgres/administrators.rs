@@ -3,8 +3,9 @@
 
 use servers::{LOGIN, Postgres, connect};
 
-use super::place::{DATABASE, Means, Place};
+use super::place::{DATABASE, Place};
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "an administrator without superuser migrates and grants the use, also by the printed \

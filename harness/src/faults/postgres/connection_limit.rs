@@ -6,8 +6,9 @@ use servers::{LOGIN, connect};
 use tokio_postgres::Client as Admin;
 
 use super::load::{Load, note_resumption};
-use super::place::{Means, Place};
+use super::place::Place;
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 use crate::faults::serving::Client;
 

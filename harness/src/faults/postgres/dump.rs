@@ -10,8 +10,9 @@ use underlay_core::Leases;
 use underlay_postgres::PostgresConfig;
 
 use super::load::{Load, answers, head, view_at};
-use super::place::{DATABASE, Means, Place};
+use super::place::{DATABASE, Place};
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "positions, checkpoints, leases and views are there, repeats are answered as \

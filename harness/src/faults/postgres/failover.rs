@@ -8,8 +8,9 @@ use tokio_postgres::Client as Admin;
 use underlay_core::reasons::READS_ONLY;
 
 use super::load::{Load, answers, head, note_resumption};
-use super::place::{DATABASE, Means, Place};
+use super::place::{DATABASE, Place};
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 use crate::faults::serving::Client;
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use servers::Postgres;
 
 use super::load::{Load, Resumed, note_resumption};
-use super::place::{Means, Place};
+use super::place::Place;
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "what was written and not flushed is told as it is found after the recovery; it \

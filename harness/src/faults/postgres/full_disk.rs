@@ -1,63 +1,30 @@
 //! The disk of the server is full for a time, under load.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use servers::{Postgres, Shutdown};
 
 use super::load::{Load, note_resumption};
-use super::place::{Means, Place};
+use super::place::Place;
 use crate::Result;
+use crate::faults::disk::Disk;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "what cannot be stored is declined and nothing else is lost; it goes on within \
                                    5 s after the server has room and answers";
 
-/// Room for a cluster with the smallest log of its own, and a little data.
-const DISK: &str = "size=256m";
 const SETTINGS: [&str; 4] =
     ["shared_buffers=32MB", "min_wal_size=32MB", "max_wal_size=48MB", "wal_recycle=off"];
 /// How long the disk is full.
 const FULL: Duration = Duration::from_secs(4);
-
-/// A small disk in memory. Dropped, it is gone.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(at: PathBuf) -> Result<Self> {
-        std::fs::create_dir_all(&at)?;
-        servers::output(Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(&at))?;
-        Ok(Self(at))
-    }
-
-    /// Takes all the room that is left.
-    fn fill(&self) -> Result<PathBuf> {
-        let path = self.0.join("filler");
-        let mut file = File::create(&path)?;
-        for size in [1 << 20, 1 << 12, 1] {
-            let block = vec![0_u8; size];
-            while file.write_all(&block).is_ok() {}
-        }
-        Ok(path)
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // The server on it has ended; what fails here leaves a disk in memory behind.
-        servers::output(Command::new("umount").arg("--lazy").arg(&self.0)).ok();
-    }
-}
 
 pub(crate) async fn run(means: &Means) -> Result<Measured> {
     let disk = match Disk::mount(means.directory.join("disk")) {
         Ok(disk) => disk,
         Err(error) => return Ok(Measured::skipped(format!("a small disk cannot be mounted here: {error}"))),
     };
-    let server = tokio::task::block_in_place(|| Postgres::start_in(&disk.0, &SETTINGS))?;
+    let server = tokio::task::block_in_place(|| Postgres::start_in(disk.path(), &SETTINGS))?;
     let measured = fill_and_clear(Place::on(means, server), &disk).await;
     drop(disk);
     measured

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client as Admin;
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
-use super::load::{answers, counter, head, ms, start_work, view_at};
-use super::place::{Means, Place};
+use super::load::{answers, counter, head, start_work, view_at};
+use super::place::Place;
 use crate::Result;
 use crate::faults::callers::{Callers, Counter};
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
+use crate::faults::resumption::ms;
 use crate::faults::serving::{Client, Serving};
 use crate::faults::told::compare;
 use crate::work::Inside;

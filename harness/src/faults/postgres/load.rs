@@ -1,7 +1,7 @@
 //! The load that most faults are done under: callers at stores and at processes of the ledger, work that
 //! flows in a database beside them, and what became of all of it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::Client as Admin;
@@ -13,6 +13,7 @@ use crate::Result;
 use crate::dice::Dice;
 use crate::faults::callers::{Callers, Counter, StoreCounter};
 use crate::faults::report::Measured;
+use crate::faults::resumption::{longest_answer, ms, note_callers, resume_max};
 use crate::faults::serving::{Client, Serving};
 use crate::faults::told::{Findings, Told, compare};
 use crate::subject::Address;
@@ -28,25 +29,10 @@ const WORK_CALLERS: usize = 2;
 const WORK_LEASE: Duration = Duration::from_secs(10);
 /// The database that the work flows in: the ledger knows none of it.
 const WORK_DATABASE: &str = "errands";
-/// What is promised: the time from when the server answers until everything goes on.
-const RESUME_MAX: Duration = Duration::from_secs(5);
-/// What a run allows instead: once for the whole process.
-static RESUME_ALLOWED: OnceLock<Duration> = OnceLock::new();
 /// How long it is waited for, so that what is late is seen and measured.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The pause between two looks whether something goes on.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Allows another time for going on, where the machine is too busy for the one that is promised.
-pub(crate) fn allow_resume(time: Duration) {
-    // Only a second call would fail, and there is one.
-    RESUME_ALLOWED.set(time).ok();
-}
-
-/// How long it may take until everything goes on.
-pub(crate) fn resume_max() -> Duration {
-    RESUME_ALLOWED.get().copied().unwrap_or(RESUME_MAX)
-}
 
 /// How long it took until everything went on: the longest of all moments it was looked at.
 #[derive(Clone, Copy, Debug, Default)]
@@ -173,14 +159,6 @@ pub(crate) async fn answers(client: &Client, target: &str) -> Result<Instant> {
     }
 }
 
-/// How long the slowest caller waited for its next acknowledgement, from each of these moments.
-pub(crate) fn longest_wait(told: &[Told], moments: &[Instant]) -> Option<Duration> {
-    let waits = told.iter().flat_map(|told| {
-        moments.iter().map(|moment| told.first_since(*moment).map(|time| time.duration_since(*moment)))
-    });
-    waits.collect::<Option<Vec<Duration>>>()?.into_iter().max()
-}
-
 /// Notes how soon callers, reads and views, and work went on.
 pub(crate) fn note_resumption(
     measured: &mut Measured,
@@ -188,21 +166,11 @@ pub(crate) fn note_resumption(
     moments: &[Instant],
     resumed: Option<Resumed>,
 ) {
-    match longest_wait(told, moments) {
-        Some(wait) => {
-            measured.hold(wait <= resume_max(), format!("every caller goes on within {}", ms(wait)))
-        }
-        None => measured.hold(false, "a caller was never acknowledged again"),
-    }
+    note_callers(measured, told, moments);
     if let Some(Resumed { services, work }) = resumed {
         let kept = services <= resume_max();
         measured.hold(kept, format!("reads and views of every process within {}", ms(services)));
         measured.hold(work <= resume_max(), format!("work of every process within {}", ms(work)));
     }
-    let longest = told.iter().map(|told| told.longest_answer).max().unwrap_or_default();
-    measured.see(format!("the longest wait for an answer was {}", ms(longest)));
-}
-
-pub(crate) fn ms(duration: Duration) -> String {
-    format!("{} ms", duration.as_millis())
+    measured.see(format!("the longest wait for an answer was {}", ms(longest_answer(told))));
 }

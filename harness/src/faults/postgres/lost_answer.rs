@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use underlay_core::{Error, EventStore, EventStoreExt, StreamName, TenantId, Version};
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
 
-use super::load::{counter, head, ms, note_resumption, resume_max, start_work};
-use super::place::{Means, Place, address_at};
+use super::load::{counter, head, note_resumption, start_work};
+use super::place::{Place, address_at};
 use super::proxy::{Fate, Proxy};
 use crate::Result;
 use crate::faults::callers::{Answer, Callers, Counter, Errand};
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
+use crate::faults::resumption::{longest_answer, ms, resume_max};
 use crate::faults::told::compare;
 
 pub(crate) const PROMISED: &str = "each caller is told the truth: stored and acknowledged, not stored and \
@@ -127,7 +129,7 @@ impl Alone {
     /// Commits the first event of a new stream.
     async fn commit(&mut self) -> Result<Verdict> {
         self.caller += 1;
-        let errand = Errand { key: uuid::Uuid::now_v7(), caller: self.caller, version: 0 };
+        let errand = Errand { key: uuid::Uuid::now_v7(), caller: self.caller, version: 0, in_doubt: false };
         let answer = self.counter.ask(&errand).await;
         let stream = StreamName::new("caller", self.caller)?;
         let stored = self.store.read_stream_whole(&TenantId::new("main")?, &stream, Version::NONE).await?;
@@ -175,7 +177,7 @@ pub(crate) async fn hang(means: &Means) -> Result<Measured> {
     tokio::time::sleep(Duration::from_secs(6).saturating_sub(worked)).await;
     let told = tokio::time::timeout(Duration::from_secs(120), callers.finish());
     let told = told.await.map_err(|_| "a caller waits for ever")??;
-    let longest = told.iter().map(|told| told.longest_answer).max().unwrap_or_default();
+    let longest = longest_answer(&told);
     measured.hold(
         longest <= bound,
         format!("every commit was answered within {}, of {}", ms(longest), ms(bound)),

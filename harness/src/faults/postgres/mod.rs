@@ -19,22 +19,7 @@ mod restarts;
 mod start;
 mod statistics;
 
-use std::pin::Pin;
-
-pub(super) use self::load::allow_resume;
-pub(super) use self::place::Means;
-
-use super::report::Measured;
-use crate::Result;
-
-pub(super) type Doing<'a> = Pin<Box<dyn Future<Output = Result<Measured>> + 'a>>;
-
-/// A fault, and what is promised.
-pub(super) struct Fault {
-    pub(super) name: &'static str,
-    pub(super) promised: &'static str,
-    pub(super) run: fn(&Means) -> Doing<'_>,
-}
+use super::fault::Fault;
 
 pub(super) const FAULTS: &[Fault] = &[
     Fault { name: "restart-fast", promised: restarts::PROMISED, run: |at| Box::pin(restarts::fast(at)) },

@@ -10,10 +10,12 @@ use underlay_core::{Checkpoint, Error, EventStore, EventStoreExt};
 use underlay_postgres::{PostgresConfig, PostgresStore};
 
 use super::dump::{client, dump_database, restore_database};
-use super::load::{answers, head, resume_max, view_at};
-use super::place::{DATABASE, Means, Place};
+use super::load::{answers, head, view_at};
+use super::place::{DATABASE, Place};
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
+use crate::faults::resumption::resume_max;
 use crate::faults::serving::{Client, Reply, Serving};
 
 pub(crate) const PROMISED: &str = "a consumer that is ahead is refused, and told the command that mends it; a process \

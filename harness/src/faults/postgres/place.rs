@@ -9,21 +9,12 @@ use tokio_postgres::Client;
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::serving::{Ledger, Serving};
 
 pub(crate) const DATABASE: &str = "books";
 /// How long a server may take until it answers again.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
-
-/// What every fault is given.
-#[derive(Clone, Debug)]
-pub(crate) struct Means {
-    pub(crate) ledger: Ledger,
-    /// Where files may be put; removed at the end.
-    pub(crate) directory: PathBuf,
-    /// Whether to take little time.
-    pub(crate) quick: bool,
-}
 
 pub(crate) struct Place {
     pub(crate) server: Postgres,

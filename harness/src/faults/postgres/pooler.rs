@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use servers::{Pgbouncer, Shutdown};
 use tokio_postgres::Client as Admin;
 
-use super::load::{Load, answers, head, ms, note_resumption, view_at};
-use super::place::{Means, Place, address_at};
+use super::load::{Load, answers, head, note_resumption, view_at};
+use super::place::{Place, address_at};
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
+use crate::faults::resumption::ms;
 
 pub(crate) const PROMISED: &str = "commits, reads and views work, with LISTEN by a direct connection or polling \
                                    alone; pooler or server restarted, it goes on within 5 s";

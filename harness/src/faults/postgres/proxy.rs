@@ -7,12 +7,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinHandle, JoinSet};
 
 use crate::Result;
+use crate::faults::entrance::Entrance;
 
 /// What is in the text of the statements that write a group commit.
 const APPEND: &[u8] = b".store_commit";
@@ -52,16 +52,13 @@ struct Shared {
 }
 
 pub(crate) struct Proxy {
-    port: u16,
+    entrance: Entrance,
     shared: Arc<Shared>,
-    accepting: JoinHandle<()>,
 }
 
 impl Proxy {
     /// A proxy before a port of this machine.
     pub(crate) async fn start(server: u16) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             server: SocketAddr::from((Ipv4Addr::LOCALHOST, server)),
             armed: Mutex::new(None),
@@ -69,12 +66,15 @@ impl Proxy {
             frozen: watch::Sender::new(false),
             holding: watch::Sender::new(true),
         });
-        let accepting = tokio::spawn(accept(listener, shared.clone()));
-        Ok(Self { port, shared, accepting })
+        let entrance = Entrance::open({
+            let shared = shared.clone();
+            move |client| connect(client, shared.clone())
+        });
+        Ok(Self { entrance: entrance.await?, shared })
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.entrance.port()
     }
 
     /// Decides what happens to the next group commit.
@@ -99,20 +99,6 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(connect(client, shared.clone()));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
 /// What becomes of the bytes of one connection that come from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answers {
@@ -125,8 +111,6 @@ enum Answers {
 async fn connect(client: TcpStream, shared: Arc<Shared>) {
     thaw(&shared).await;
     let Ok(server) = TcpStream::connect(shared.server).await else { return };
-    // Small messages; waiting to fill a packet would only slow the load down.
-    client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();

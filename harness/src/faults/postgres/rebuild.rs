@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::load::{Load, answers, head, ms, view_at};
-use super::place::{Means, Place};
+use super::load::{Load, answers, head, view_at};
+use super::place::Place;
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
+use crate::faults::resumption::ms;
 use crate::faults::serving::Client;
 
 pub(crate) const PROMISED: &str =

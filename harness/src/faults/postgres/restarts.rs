@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use servers::{LOGIN, Shutdown};
 
 use super::load::{Load, Resumed, note_resumption};
-use super::place::{Means, Place};
+use super::place::Place;
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "it goes on within 5 s after the server answers, by itself; every acknowledged \

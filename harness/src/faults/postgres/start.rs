@@ -4,8 +4,9 @@ use std::fs;
 
 use servers::{LOGIN, Shutdown};
 
-use super::place::{DATABASE, Means, Place};
+use super::place::{DATABASE, Place};
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "a server or login that would break a guarantee is refused at the start, with \

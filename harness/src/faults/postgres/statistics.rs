@@ -9,8 +9,9 @@ use underlay_core::{
 };
 use underlay_postgres::{Listen, PostgresConfig, PostgresStore};
 
-use super::place::{Means, Place};
+use super::place::Place;
 use crate::Result;
+use crate::faults::fault::Means;
 use crate::faults::report::Measured;
 
 pub(crate) const PROMISED: &str = "reads of a tenant that the statistics do not know look at what they give, and not at \
