@@ -116,9 +116,9 @@ pub(crate) async fn find(
 ) -> Result<Response, Problem> {
     parameters.finish(&[])?;
     let entities = repository(&app, principal, &entity)?;
-    let known = single(&headers, &IF_NONE_MATCH)?.and_then(tagged_version);
+    let known = single(&headers, &IF_NONE_MATCH)?;
     let found = entities.get(&id).await?;
-    if known == Some(found.version.0) {
+    if known.is_some_and(|tags| is_among(found.version, tags)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(found.version))]).into_response());
     }
     Ok(answer(StatusCode::OK, &entities, found))
@@ -179,6 +179,13 @@ pub(crate) async fn remove(
 
 fn repository(app: &App, principal: Principal, entity: &str) -> Result<StoredRepository, Error> {
     app.engine().repositories(&Request::new(principal.tenant)).named(entity)
+}
+
+/// Whether a version is among the tags of `If-None-Match`, where any will do and a weak one is as good.
+fn is_among(version: EntityVersion, tags: &str) -> bool {
+    tags.split(',').map(str::trim).any(|tag| {
+        tag == "*" || tagged_version(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version.0)
+    })
 }
 
 fn etag(version: EntityVersion) -> String {
