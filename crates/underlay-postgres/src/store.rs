@@ -70,7 +70,8 @@ impl PostgresStore {
     /// [`Error::Backend`] where a committer had ended by a panic.
     pub async fn close(&self) -> Result<(), Error> {
         self.0.close_intakes();
-        let committing = std::mem::take(&mut *self.0.committing.lock().unwrap_or_else(PoisonError::into_inner));
+        let committing =
+            std::mem::take(&mut *self.0.committing.lock().unwrap_or_else(PoisonError::into_inner));
         for task in committing {
             task.await.map_err(|error| Error::backend("closing the store", error))?;
         }

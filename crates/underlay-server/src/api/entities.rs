@@ -183,9 +183,9 @@ fn repository(app: &App, principal: Principal, entity: &str) -> Result<StoredRep
 
 /// Whether a version is among the tags of `If-None-Match`, where any will do and a weak one is as good.
 fn is_among(version: EntityVersion, tags: &str) -> bool {
-    tags.split(',').map(str::trim).any(|tag| {
-        tag == "*" || tagged_version(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version.0)
-    })
+    tags.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tagged_version(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version.0))
 }
 
 fn etag(version: EntityVersion) -> String {
