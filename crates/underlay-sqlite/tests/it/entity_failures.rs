@@ -83,9 +83,9 @@ async fn a_unit_that_fails_at_a_step_is_answered_as_the_file_tells() {
             assert_eq!(stored, steps[0] == Committed, "{steps:?}");
             assert_eq!(version(&store, "b").await == 1, stored, "{steps:?}: both or neither");
             match (&answer, answered) {
-                (Ok(_), Some(true)) => {}
-                (Err(Error::Unavailable { .. }), Some(false)) => {}
-                (Err(Error::UnitUncertain { .. }), None) => {}
+                (Ok(_), Some(true))
+                | (Err(Error::Unavailable { .. }), Some(false))
+                | (Err(Error::UnitUncertain { .. }), None) => {}
                 _ => panic!("{steps:?}: {answer:?}"),
             }
             // The writer goes on.
