@@ -139,7 +139,7 @@ async fn end(open: &Open, session: &mut ClientSession, stage: &Stage) -> Result<
         session.abort_transaction().await.ok();
         return Err(late(open.config.write_timeout));
     }
-    let mut was_unknown = was_in_doubt;
+    let (mut was_unknown, mut tries) = (was_in_doubt, 0);
     loop {
         let failure = match session.commit_transaction().await.map_err(Failure::from) {
             Ok(()) => return Ok(()),
@@ -147,6 +147,9 @@ async fn end(open: &Open, session: &mut ClientSession, stage: &Stage) -> Result<
         };
         if failure.is_unknown_end() {
             was_unknown = true;
+            tries += 1;
+            // A server may say so at once, again and again.
+            pause(open, tries).await;
             continue;
         }
         // Where every answer was one, the last of them holds. Where one was lost, what comes after is of a transaction

@@ -38,7 +38,8 @@ pub struct PostgresConfig {
     /// is named TLS must be there, unless the address says `sslmode=disable`.
     pub root_certificates: Option<PathBuf>,
     /// Connections that read for commands, write views and renew leases at the same time, in turns by
-    /// tenant. Queries have connections of their own; one more writes the log, one listens.
+    /// tenant. Queries have connections of their own; one more writes the log, one listens, and one writes the commits
+    /// that change entities, where there are any.
     pub connections_max: usize,
     /// Bounds of the queries that requests ask for: how many run at the same time, each on a connection,
     /// and how many wait, in turns by tenant.

@@ -2,7 +2,7 @@
 //!
 //! | SQLSTATE | what it is | error |
 //! |---|---|---|
-//! | ends the session, `08…`, no answer | the connection is lost | of a commit `Uncertain` unless it is found out, of a unit `Unavailable` that says so; others are tried again |
+//! | ends the session, `08…`, no answer | the connection is lost | of a commit `Uncertain` unless it is found out, of a unit `UnitUncertain`; others are tried again |
 //! | `40001`, `40P01` | serialization, deadlock | tried again, then `Unavailable` |
 //! | `25006` | the server only reads | another server is looked for, then `Unavailable` |
 //! | `55P03`, `57…`, `58…`, `53…` | locks, stops, the system, a full disk | `Unavailable` |

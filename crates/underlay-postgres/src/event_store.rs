@@ -33,9 +33,10 @@ impl EventStore for PostgresStore {
         commit.validate()?;
         self.0.sessions.seen.check()?;
         let last = commit.writes.last().and_then(|write| write.events.last()).map(|event| event.event_id);
-        let ticket = self.0.intake.unanswered.enter(tenant.clone(), commit.id);
+        let intake = self.0.intake_of(&commit);
+        let ticket = intake.unanswered.enter(tenant.clone(), commit.id);
         let (reply, answered) = Reply::prepare(&commit, ticket)?;
-        self.0.intake.push(tenant.clone(), commit, reply)?;
+        intake.push(tenant.clone(), commit, reply)?;
         let answer = answered.wait().await;
         if let (Ok(Committed { position, repeated: false, .. }), Some(event)) = (&answer, last) {
             self.0.sessions.seen.note(*position, event);
@@ -48,7 +49,7 @@ impl EventStore for PostgresStore {
     }
 
     fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
-        self.0.intake.unanswered.find(tenant, id)
+        self.0.underway(tenant, id)
     }
 
     async fn read_stream(

@@ -3,7 +3,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinHandle;
 use underlay_core::adapter::WakeupHub;
-use underlay_core::{Clock, Error, StoreId, Wakeup, Wakeups, WorkWakeup};
+use underlay_core::{
+    Clock, Commit, CommitId, Error, StoreId, TenantId, Underway, Wakeup, Wakeups, WorkWakeup,
+};
 
 use crate::config::{Listen, PostgresConfig};
 use crate::connections::address::Address;
@@ -25,7 +27,9 @@ pub struct PostgresStore(pub(crate) Arc<Open>);
 /// What the handles share.
 pub(crate) struct Open {
     pub(crate) id: StoreId,
-    pub(crate) intake: Arc<Intake>,
+    intake: Arc<Intake>,
+    /// Of the commits that change entities: one that waits for an entity keeps no other from the log.
+    intake_with_entities: Arc<Intake>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) wakeups: Arc<WakeupHub>,
     pub(crate) untold: Arc<Untold>,
@@ -35,7 +39,7 @@ pub(crate) struct Open {
     pub(crate) views_schema: String,
     pub(crate) reader_role: String,
     pub(crate) worker_role: String,
-    committing: Mutex<Option<JoinHandle<()>>>,
+    committing: Mutex<Vec<JoinHandle<()>>>,
     /// Tasks without an end of their own.
     others: Vec<JoinHandle<()>>,
 }
@@ -63,12 +67,13 @@ impl PostgresStore {
     /// Later calls are [`Error::Unavailable`].
     ///
     /// # Errors
-    /// [`Error::Backend`] where the committer had ended by a panic.
+    /// [`Error::Backend`] where a committer had ended by a panic.
     pub async fn close(&self) -> Result<(), Error> {
-        self.0.intake.close();
-        let committing = self.0.committing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(committing) = committing {
-            committing.await.map_err(|error| Error::backend("closing the store", error))?;
+        self.0.close_intakes();
+        let committing =
+            std::mem::take(&mut *self.0.committing.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in committing {
+            task.await.map_err(|error| Error::backend("closing the store", error))?;
         }
         self.0.end();
         Ok(())
@@ -102,10 +107,17 @@ impl Open {
         })??;
         let sessions = Arc::new(Sessions::new(&place, config)?);
         let end = event_store::end(&sessions).await?;
-        let intake = Arc::new(Intake::new(config.limits.clone()));
+        let intake = || Arc::new(Intake::new(config.limits.clone()));
+        let (intake, intake_with_entities) = (intake(), intake());
         let (wakeups, untold): (Arc<WakeupHub>, Arc<Untold>) = Default::default();
-        let committer =
-            Committer::new(place, config, intake.clone(), sessions.clone(), wakeups.clone(), untold.clone());
+        let committer = |intake: &Arc<Intake>| {
+            let (intake, sessions) = (intake.clone(), sessions.clone());
+            Committer::new(place.clone(), config, intake, sessions, wakeups.clone(), untold.clone())
+        };
+        let committing = vec![
+            tokio::spawn(committer(&intake).run(Some(link))),
+            tokio::spawn(committer(&intake_with_entities).run(None)),
+        ];
         let hints = Notifier {
             sessions: sessions.clone(),
             untold: untold.clone(),
@@ -125,6 +137,7 @@ impl Open {
         Ok(Self {
             id,
             intake,
+            intake_with_entities,
             sessions,
             wakeups,
             untold,
@@ -133,9 +146,25 @@ impl Open {
             views_schema: config.views_schema(),
             reader_role: config.role("reader"),
             worker_role: config.role("worker"),
-            committing: Mutex::new(Some(tokio::spawn(committer.run(link)))),
+            committing: Mutex::new(committing),
             others: vec![tokio::spawn(hints.run()), tokio::spawn(listener.run())],
         })
+    }
+
+    /// Where a commit is left.
+    pub(crate) fn intake_of(&self, commit: &Commit) -> &Intake {
+        if commit.entities.is_empty() { &self.intake } else { &self.intake_with_entities }
+    }
+
+    /// What is noted of a commit that has no answer.
+    pub(crate) fn underway(&self, tenant: &TenantId, id: CommitId) -> Option<Underway> {
+        let intakes = [&self.intake, &self.intake_with_entities];
+        intakes.into_iter().find_map(|intake| intake.unanswered.find(tenant, id))
+    }
+
+    fn close_intakes(&self) {
+        self.intake.close();
+        self.intake_with_entities.close();
     }
 
     /// The time in microseconds; none leaves it to the server.
@@ -152,8 +181,8 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // The committer still does what waits, then ends by itself.
-        self.intake.close();
+        // The committers still do what waits, then end by themselves.
+        self.close_intakes();
         self.others.iter().for_each(JoinHandle::abort);
     }
 }

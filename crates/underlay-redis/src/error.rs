@@ -9,7 +9,7 @@
 //! | `NOAUTH`, `WRONGPASS`, `NOPERM`, `NOPROTO`, no answer to the password | `Denied` |
 //! | `MOVED`, `ASK`, `CROSSSLOT` | `Backend`: the address is that of one node of a cluster |
 //! | `WRONGTYPE` | `Damaged`: a key of ours holds something that is not ours |
-//! | nothing: refused, cut off, too slow | `Unavailable`; of a change that was sent, that its end is uncertain |
+//! | nothing: refused, cut off, too slow | `Unavailable`; of a unit that was sent `UnitUncertain`; of another change that was sent, that its end is uncertain |
 //! | anything else | `Backend` |
 
 use std::time::Duration;

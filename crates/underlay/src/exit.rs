@@ -63,7 +63,7 @@ impl From<Error> for ExitError {
             | Error::RuleViolation(_)
             | Error::EntityConflict(_) => Exit::Invalid,
             Error::NotFound(_) => Exit::NotFound,
-            Error::Uncertain { .. } => Exit::Uncertain,
+            Error::Uncertain { .. } | Error::UnitUncertain { .. } => Exit::Uncertain,
             Error::Busy(_) => Exit::Unavailable,
             error if error.is_retryable() => Exit::Unavailable,
             _ => Exit::Failed,
@@ -99,6 +99,7 @@ mod tests {
     fn what_may_be_stored_does_not_end_like_what_is_not() {
         let uncertain = Error::Uncertain { id: CommitId::draw(), reason: "lost".into() };
         assert_eq!(ExitError::from(uncertain).exit, Exit::Uncertain);
+        assert_eq!(ExitError::from(Error::unit_uncertain("lost")).exit, Exit::Uncertain);
         assert_eq!(ExitError::from(Error::unavailable("away")).exit, Exit::Unavailable);
     }
 }

@@ -160,6 +160,12 @@ pub(super) fn check_compared(schema: &RowSchema, column: &str, value: &Value) ->
             column.name, column.column_type
         )));
     }
+    if value.is_below_microseconds() {
+        return Err(Error::invalid(format!(
+            "a time in a row is kept to the microsecond, so none is compared with a finer one (column {})",
+            column.name
+        )));
+    }
     if matches!(value, Value::Text(text) if text.contains('\0')) {
         return Err(Error::invalid(format!(
             "no text in a row holds a NUL, so none is compared with one (column {})",

@@ -96,8 +96,7 @@ pub trait Entities: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Error::EntityConflict`], [`Error::RuleViolation`], [`Error::NotFound`], [`Error::Invalid`]: nothing was stored.
-    /// [`Error::Unavailable`]: nothing was stored, or the answer was lost, and the reason says so
-    /// ([`Error::unit_uncertain`]).
+    /// [`Error::Unavailable`]: nothing was stored. [`Error::UnitUncertain`]: the answer was lost, and nobody knows.
     async fn apply(&self, tenant: &TenantId, changes: Vec<EntityChange>)
     -> Result<Vec<EntityVersion>, Error>;
 

@@ -50,6 +50,11 @@ pub enum Value {
 }
 
 impl Value {
+    /// Whether it is a moment finer than stores keep one.
+    pub(crate) fn is_below_microseconds(&self) -> bool {
+        matches!(self, Self::Timestamp(time) if time.subsec_nanosecond() % 1_000 != 0)
+    }
+
     /// The type, or `None` of [`Value::Null`].
     #[must_use]
     pub fn column_type(&self) -> Option<ColumnType> {
@@ -71,7 +76,7 @@ impl Value {
         let parsed = match column_type {
             ColumnType::Text => Some(Self::Text(text.to_owned())),
             ColumnType::Integer => text.parse().ok().map(Self::Integer),
-            ColumnType::Decimal => text.parse().ok().map(Self::Decimal),
+            ColumnType::Decimal => exact_decimal(text).map(Self::Decimal),
             ColumnType::Boolean => text.parse().ok().map(Self::Boolean),
             ColumnType::Timestamp => text.parse().ok().map(Self::Timestamp),
         };
@@ -100,11 +105,17 @@ impl Value {
     }
 }
 
+/// A number that is kept as it was written: with more digits than it can have it is none, and is not rounded.
+fn exact_decimal(text: &str) -> Option<Decimal> {
+    let Some((digits, _)) = text.split_once(['e', 'E']) else { return Decimal::from_str_exact(text).ok() };
+    Decimal::from_str_exact(digits).and_then(|_| Decimal::from_scientific(text)).ok()
+}
+
 fn not_of(column_type: ColumnType, text: &str) -> Error {
     let right = match column_type {
         ColumnType::Text => "a text",
         ColumnType::Integer => "an integer such as 42",
-        ColumnType::Decimal => "a decimal such as -12.50",
+        ColumnType::Decimal => "a decimal such as -12.50, of at most 28 digits",
         ColumnType::Boolean => "true or false",
         ColumnType::Timestamp => "a time such as 2026-01-31T12:00:00Z",
     };
@@ -150,7 +161,21 @@ column_value!(String, Text);
 column_value!(i64, Integer);
 column_value!(Decimal, Decimal);
 column_value!(bool, Boolean);
-column_value!(Timestamp, Timestamp);
+
+impl ColumnValue for Timestamp {
+    const COLUMN_TYPE: ColumnType = ColumnType::Timestamp;
+    /// To the microsecond, as every store keeps it.
+    fn into_value(self) -> Value {
+        let whole = self.subsec_nanosecond() / 1_000 * 1_000;
+        Value::Timestamp(Self::new(self.as_second(), whole).unwrap_or(self))
+    }
+    fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Timestamp(value) => Some(value),
+            _ => None,
+        }
+    }
+}
 
 impl ColumnValue for u32 {
     const COLUMN_TYPE: ColumnType = ColumnType::Integer;
@@ -176,5 +201,44 @@ impl<T: ColumnValue> ColumnValue for Option<T> {
             Value::Null => Some(None),
             value => T::from_value(value).map(Some),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_is_kept_as_it_was_written_or_is_none() {
+        let parse = |text: &str| Value::parse(ColumnType::Decimal, text);
+        for (text, same) in
+            [("-12.50", "-12.5"), ("1e3", "1000"), ("2.5E-3", "0.0025"), ("+7", "7"), (".5", "0.5")]
+        {
+            assert_eq!(parse(text).unwrap(), Value::Decimal(same.parse().unwrap()), "{text}");
+        }
+        for number in [Decimal::MAX, Decimal::MIN, Decimal::new(1, 28)] {
+            assert_eq!(parse(&number.to_string()).unwrap(), Value::Decimal(number));
+        }
+        // Each of these would be rounded to a number that nobody gave.
+        for text in [
+            "0.00000000000000000000000000001",
+            "1.00000000000000000000000000005",
+            "79228162514264337593543950335.4",
+            "2.5e-28",
+            "1.00000000000000000000000000005e1",
+        ] {
+            let refused = parse(text).unwrap_err().to_string();
+            assert!(refused.contains("28 digits"), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_the_code_is_kept_to_the_microsecond() {
+        for (second, nanosecond, kept) in [(7, 1_999, 1_000), (-7, -1_999, -1_000), (0, 5_000, 5_000)] {
+            let value = Timestamp::new(second, nanosecond).unwrap().into_value();
+            assert_eq!(value, Value::Timestamp(Timestamp::new(second, kept).unwrap()));
+            assert!(!value.is_below_microseconds());
+        }
+        assert!(Value::Timestamp(Timestamp::MAX).is_below_microseconds());
     }
 }

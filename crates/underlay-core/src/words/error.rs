@@ -48,6 +48,13 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// The answer to changes of entities was lost, so they may or may not be stored. Read the entities to find out: the
+    /// same changes again meet what they have stored themselves.
+    #[error("it is uncertain whether the entities were changed ({reason}); read them to find out")]
+    UnitUncertain {
+        /// What happened.
+        reason: String,
+    },
     /// What was asked for does not exist.
     #[error("{0} does not exist")]
     NotFound(String),
@@ -170,12 +177,10 @@ impl Error {
         Self::Damaged(format!("{entity} {id:?}: {reason}"))
     }
 
-    /// [`Error::Unavailable`] of changes of entities whose answer was lost.
+    /// [`Error::UnitUncertain`] with this reason.
     #[must_use]
     pub fn unit_uncertain(reason: impl fmt::Display) -> Self {
-        Self::unavailable(format!(
-            "it is uncertain whether the entities were changed ({reason}); read them to find out"
-        ))
+        Self::UnitUncertain { reason: reason.to_string() }
     }
 
     /// [`Error::Unavailable`] with this reason and no known time to wait.
@@ -217,6 +222,9 @@ impl Error {
             | Self::NotFound(_)
             | Self::Invalid(_)
             | Self::TooBroad(_) => self.to_string(),
+            Self::UnitUncertain { .. } => {
+                "it is uncertain whether the entities were changed; read them to find out".to_owned()
+            }
             _ => match self.limit() {
                 Some(limit) => format!("the store has no room at the moment ({limit})"),
                 None if self.is_retryable() => "the store was away".to_owned(),
@@ -236,7 +244,13 @@ impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Uncertain { .. } | Self::CheckpointMoved { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::Uncertain { .. }
+                | Self::UnitUncertain { .. }
+                | Self::CheckpointMoved { .. }
+        )
     }
 }
 
@@ -259,6 +273,10 @@ mod tests {
             (full, "the store has no room at the moment (queue_items_max = 7)"),
             (Error::unavailable(secret), "the store was away"),
             (Error::Uncertain { id: CommitId::draw(), reason: secret.to_owned() }, "the store was away"),
+            (
+                Error::unit_uncertain(secret),
+                "it is uncertain whether the entities were changed; read them to find out",
+            ),
             (Error::backend("using PostgreSQL", secret), "the service failed; its log says why"),
             (Error::Damaged(secret.to_owned()), "the service failed; its log says why"),
             (Error::Denied(secret.to_owned()), "the service failed; its log says why"),

@@ -167,6 +167,13 @@ impl RowSchema {
         if fits {
             return match value {
                 Value::Text(text) => self.check_text(column, text),
+                // Of a view the event is stored already, and its time is cut to what stores keep.
+                value if self.of == RowsOf::Entity && value.is_below_microseconds() => {
+                    Err(Error::invalid(format!(
+                        "{}: a time is stored to the microsecond, and this one is finer",
+                        self.place(column)
+                    )))
+                }
                 _ => Ok(()),
             };
         }

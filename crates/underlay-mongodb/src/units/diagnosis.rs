@@ -34,9 +34,10 @@ pub(super) async fn diagnose(
     }
     if let Some(index) = taken {
         let changed = changes.iter().filter(|change| change.values().is_some());
-        // Where several entities have a unique column of this name, the first of them is named.
+        // Where several entities have a unique column of this name, the first of them is named. Which columns are
+        // unique is for the server to say: the schema at hand may be an older one.
         let mut found =
-            changed.flat_map(|change| change.schema.unique.iter().map(move |column| (change, column)));
+            changed.flat_map(|change| change.schema.columns.iter().map(move |column| (change, &column.name)));
         if let Some((change, column)) = found.find(|(_, column)| unique_index_of(column) == index) {
             return Err(Error::not_unique(change.entity(), column));
         }

@@ -1,4 +1,5 @@
-//! The task that writes the log: group commits of this process, one call each.
+//! The task that writes the log: group commits of this process, one call each. Another one of its kind writes the commits
+//! that change entities, so that who waits for an entity keeps nobody else from the log.
 //!
 //! Nobody is answered before the server has said that the transaction is durable. A batch is whatever
 //! waited while the last one was written; there is no timer.
@@ -100,17 +101,19 @@ impl Committer {
         }
     }
 
-    /// Writes until the intake is closed and empty.
-    pub(crate) async fn run(mut self, link: Link) {
+    /// Writes until the intake is closed and empty. Without a connection it makes one once there is something to write.
+    pub(crate) async fn run(mut self, link: Option<Link>) {
         let intake = self.intake.clone();
         let _ending = Ending(&intake);
         self.serve(link).await;
         self.repeats.close().await;
     }
 
-    async fn serve(&mut self, link: Link) {
+    async fn serve(&mut self, mut link: Option<Link>) {
         let intake = self.intake.clone();
-        let mut link = Some(link);
+        if link.is_none() && !intake.reached().await {
+            return;
+        }
         loop {
             // Where it is broken nothing can wait, so it is mended first.
             let Some(connected) = self.connected(link.take(), &mut VecDeque::new()).await else { return };

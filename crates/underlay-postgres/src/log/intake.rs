@@ -39,14 +39,20 @@ impl Intake {
 
     /// Waits for commits; `None` once it is closing and nothing waits.
     pub(crate) async fn next(&self) -> Option<Vec<Request>> {
+        // Nobody else takes them, and what is broken has none.
+        self.reached().await.then(|| self.lock().take())
+    }
+
+    /// Waits for commits, and leaves them there; false once it is closing and nothing waits.
+    pub(crate) async fn reached(&self) -> bool {
         loop {
             {
-                let mut waiting = self.lock();
+                let waiting = self.lock();
                 if !waiting.is_empty() {
-                    return Some(waiting.take());
+                    return true;
                 }
                 if !waiting.is_open() {
-                    return None;
+                    return false;
                 }
             }
             // A push between the look and the wait leaves a permit, so it is not missed.

@@ -167,16 +167,17 @@ impl EntityTables {
         }
     }
 
-    /// The column whose values an index of the table keeps unique; none of another index, or of another table.
+    /// The column whose values an index of the table keeps unique; none of another index, or of another table. Which
+    /// columns are unique is for the server to say: the schema at hand may be an older one.
     pub(crate) fn unique_column<'s>(
         &self,
         schema: &'s EntitySchema,
         table: Option<&str>,
         index: Option<&str>,
     ) -> Option<&'s str> {
-        let of_index = |column: &&String| index == Some(unique_name(schema, column).as_str());
+        let mut columns = schema.columns.iter().map(|column| column.name.as_str());
         let of_table = table == Some(schema.name.as_str());
-        schema.unique.iter().find(of_index).filter(|_| of_table).map(String::as_str)
+        columns.find(|column| of_table && index == Some(unique_name(schema, column).as_str()))
     }
 }
 

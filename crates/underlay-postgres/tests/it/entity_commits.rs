@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use underlay_core::{
     Commit, Entities, EntityChange, EntityVersion, Error, EventStore, ExpectedVersion, Json, NewWork,
@@ -171,8 +172,12 @@ fn who_waits_for_an_entity_keeps_nobody_from_the_log() {
         let waiting = "SELECT FROM pg_stat_activity \
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         while watcher.query_opt(waiting, &[]).await.unwrap().is_none() {}
-        // The log is free for another process.
-        other.commit(&acme(), append("b-1", ExpectedVersion::NoStream)).await.unwrap();
+        // The log is free for another process, and for this one.
+        for (store, to) in [(&other, "b-1"), (&store, "b-2")] {
+            let beside = store.commit(&tenant, append(to, ExpectedVersion::NoStream));
+            let stored = tokio::time::timeout(Duration::from_secs(2), beside).await;
+            stored.expect("it does not wait for the entity of another").unwrap();
+        }
         holder.batch_execute("COMMIT").await.unwrap();
         begun.await.unwrap();
         assert_eq!((version(&store, "a").await, events(&other, "a-1").await), (Some(2), 1));

@@ -44,7 +44,7 @@ async fn raise(admin: &Client, code: &str, times: i64) {
 fn kind(error: &Error) -> &'static str {
     match error {
         Error::Unavailable { overloaded: true, .. } => "overloaded",
-        Error::Unavailable { reason, .. } if reason.contains("uncertain") => "uncertain",
+        Error::UnitUncertain { .. } => "uncertain",
         Error::Unavailable { .. } => "unavailable",
         Error::Invalid(_) => "invalid",
         Error::Denied(_) => "denied",

@@ -66,7 +66,7 @@ impl Definition {
 pub(crate) struct Definitions(RwLock<HashMap<String, Arc<Definition>>>);
 
 impl Definitions {
-    fn get(&self, entity: &str) -> Option<Arc<Definition>> {
+    pub(super) fn get(&self, entity: &str) -> Option<Arc<Definition>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(entity).cloned()
     }
 

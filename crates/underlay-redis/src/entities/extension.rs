@@ -7,12 +7,16 @@
 //! ```
 //!
 //! Preparing does it for all tenants. Whoever comes to a tenant meanwhile, or after a process that ended in the middle,
-//! does it for that tenant before going on. Each step may be done by several processes at once, and again.
+//! helps before going on. How far the pieces are is noted beside the definition, so many helpers do no more than one.
+//!
+//! The first pieces note who has the values that become unique. A program of before may have stored one twice since
+//! preparing looked. Then the extension of this tenant ends as if it was never begun: programs of before go on, and the
+//! new one says what is in its way.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use redis::{Script, cmd};
+use redis::{Script, ScriptInvocation, cmd};
 use underlay_core::{EntityExtension, EntitySchema, Error, TenantId};
 
 use super::definition::Definition;
@@ -25,7 +29,8 @@ static REPLACE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/replace_definition.lua")));
 static BEGIN: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("../scripts/begin_extension.lua")));
-static PIECE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/extend_piece.lua")));
+static OWN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/own_piece.lua")));
+static FILL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/fill_piece.lua")));
 static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/end_extension.lua")));
 
 const DOING: &str = "bringing entities in Redis to another definition";
@@ -66,7 +71,12 @@ impl RedisStore {
     }
 
     /// Brings the entities of a tenant to the definition that is stored. Where they are by then, nothing happens.
+    ///
+    /// # Errors
+    /// [`EntityExtension::not_yet_unique`] where that cannot be, and this process has used the definition that is stored;
+    /// one that has used the definition of the tenant goes on with that.
     pub(super) async fn bring(&self, tenant: &TenantId, entity: &str) -> Result<(), Error> {
+        let known = self.0.definitions.get(entity);
         let to = self.read_definition(entity).await?;
         let keys = self.0.keys.of(tenant);
         let mut read = cmd("HMGET");
@@ -90,8 +100,16 @@ impl RedisStore {
         if !self.ask::<bool>(DOING, Effect::Repeatable, Asked::Script(&begin)).await? {
             return Ok(());
         }
-        self.bring_pieces(tenant, &to, &extension).await?;
-
+        match self.bring_pieces(tenant, &to, &extension).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error @ Error::EntityChanged { .. }) => {
+                let goes_on = known.is_some_and(|known| known.stamp == from.stamp);
+                self.0.definitions.put(Arc::new(from));
+                return if goes_on { Ok(()) } else { Err(error) };
+            }
+            Err(error) => return Err(error),
+        }
         let mut end = END.prepare_invoke();
         end.key(keys.definition(entity)).arg(&to.stamp).arg(&to.text);
         for column in &extension.not_indexed {
@@ -103,50 +121,48 @@ impl RedisStore {
         self.ask::<bool>(DOING, Effect::Repeatable, Asked::Script(&end)).await.map(drop)
     }
 
+    /// Does what is left to do between the begin and the end. Whoever else comes to the tenant does a part of it: each
+    /// piece goes on where the one before ended. False where the extension has ended meanwhile, or another was begun.
     async fn bring_pieces(
         &self,
         tenant: &TenantId,
         to: &Definition,
         extension: &EntityExtension,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let keys = self.0.keys.of(tenant);
         let name = &to.schema.name;
-        let found_by =
-            |column: &&String| extension.indexed.contains(column) || extension.unique.contains(column);
-        let columns: Vec<&String> =
-            to.schema.columns.iter().map(|column| &column.name).filter(found_by).collect();
-        let mut from = "-".to_owned();
+        if !extension.unique.is_empty() {
+            let mut own = OWN.prepare_invoke();
+            own.key(keys.definition(name)).key(keys.ids(name));
+            own.arg(&to.stamp).arg(keys.entity(name, "")).arg(PIECE_MAX);
+            for column in &extension.unique {
+                own.key(keys.unique(name, column)).arg(column);
+            }
+            if !self.run_pieces(&own, &to.schema).await? {
+                return Ok(false);
+            }
+        }
+        let mut fill = FILL.prepare_invoke();
+        fill.key(keys.definition(name)).key(keys.ids(name));
+        fill.arg(&to.stamp).arg(keys.entity(name, "")).arg(PIECE_MAX).arg(EMPTY).arg(extension.columns.len());
+        for column in &extension.columns {
+            fill.arg(&column.name);
+        }
+        for column in &extension.indexed {
+            fill.key(keys.index(name, column)).arg(column);
+        }
+        self.run_pieces(&fill, &to.schema).await
+    }
+
+    /// Runs one piece after the other, to the last; false as [`RedisStore::bring_pieces`] says.
+    async fn run_pieces(&self, piece: &ScriptInvocation<'_>, schema: &EntitySchema) -> Result<bool, Error> {
         loop {
-            let mut piece = PIECE.prepare_invoke();
-            piece.key(keys.definition(name)).key(keys.ids(name));
-            piece.arg(&to.stamp).arg(keys.entity(name, "")).arg(&from).arg(PIECE_MAX).arg(EMPTY);
-            piece.arg(extension.columns.len());
-            for column in &extension.columns {
-                piece.arg(&column.name);
-            }
-            piece.arg(columns.len());
-            for column in &columns {
-                let (indexed, unique) =
-                    (extension.indexed.contains(column), extension.unique.contains(column));
-                let gets = match (indexed, unique) {
-                    (true, true) => "iu",
-                    (true, false) => "i",
-                    (false, _) => "u",
-                };
-                piece.arg(column).arg(gets);
-                if indexed {
-                    piece.key(keys.index(name, column));
-                }
-                if unique {
-                    piece.key(keys.unique(name, column));
-                }
-            }
-            let answer: Vec<String> = self.ask(DOING, Effect::Repeatable, Asked::Script(&piece)).await?;
+            let answer: Vec<String> = self.ask(DOING, Effect::Repeatable, Asked::Script(piece)).await?;
             match answer.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-                ["unique", column] => return Err(EntityExtension::not_yet_unique(&to.schema, column)),
-                ["ok", last] if !last.is_empty() => from = format!("({last}"),
-                // All are done, by this process or by another.
-                _ => return Ok(()),
+                ["more"] => {}
+                ["end"] => return Ok(true),
+                ["unique", column] => return Err(EntityExtension::not_yet_unique(schema, column)),
+                _ => return Ok(false),
             }
         }
     }

@@ -9,6 +9,7 @@ if stored[1] ~= ARGV[1] then
     return 0
 end
 if stored[2] ~= ARGV[2] then
+    redis.call('HDEL', KEYS[1], 'owned', 'filled')
     redis.call('HSET', KEYS[1], 'next', ARGV[2])
     -- What another extension, which did not come to its end, has left.
     for at = 2, #KEYS do

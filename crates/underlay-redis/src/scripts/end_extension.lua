@@ -10,5 +10,5 @@ for at = 2, #KEYS do
     redis.call('UNLINK', KEYS[at])
 end
 redis.call('HSET', KEYS[1], 'stamp', ARGV[1], 'text', ARGV[2])
-redis.call('HDEL', KEYS[1], 'next')
+redis.call('HDEL', KEYS[1], 'next', 'owned', 'filled')
 return 1

@@ -84,6 +84,88 @@ async fn an_extension_that_ended_in_the_middle_is_brought_to_its_end_by_whoever_
     assert_eq!(next, None, "it has ended");
 }
 
+/// Rates of which several may have one base.
+fn shared() -> EntitySchema {
+    rates().with_unique([""; 0])
+}
+
+/// Stores a definition as a process leaves it that ends before it comes to any tenant.
+async fn replace_definition(place: &Place, schema: &EntitySchema) {
+    let (key, text) = (format!("{{{}}}:entities", place.prefix), serde_json::to_string(schema).unwrap());
+    place.ask::<i64>(cmd("HSET").arg(key).arg("rate").arg(text)).await;
+}
+
+fn shared_rate(id: &str, expected: Option<u64>, base: &str) -> EntityChange {
+    let (schema, values) = (Arc::new(shared()), vec![text(base), Value::Null]);
+    match expected {
+        None => EntityChange::create(schema, id, values),
+        Some(version) => EntityChange::update(schema, id, EntityVersion(version), values),
+    }
+}
+
+#[tokio::test]
+async fn values_that_are_not_unique_after_all_shut_nobody_out() {
+    let place = place_or_skip!(Place::find());
+    let before = place.store();
+    before.prepare(&shared()).await.unwrap();
+    // Preparing has looked, and found nothing. Then a program of before stores one value twice.
+    let twice = vec![shared_rate("a", None, "EUR"), shared_rate("b", None, "EUR")];
+    before.apply(&tenant(), twice).await.unwrap();
+    replace_definition(&place, &wider()).await;
+
+    let ids = ["a".to_owned(), "b".to_owned()];
+    let (after, helper) = (place.store(), place.store());
+    for store in [&after, &helper, &after] {
+        match store.load(&wider(), &tenant(), &ids).await {
+            Err(Error::EntityChanged { reason, .. }) => assert!(reason.contains("base"), "{reason}"),
+            answer => panic!("two have one value: {answer:?}"),
+        }
+        let read = before.load(&shared(), &tenant(), &ids).await.unwrap();
+        assert!(read.iter().all(Option::is_some), "the program of before goes on: {read:?}");
+    }
+    before.apply(&tenant(), vec![shared_rate("c", None, "EUR")]).await.unwrap();
+    for id in ["b", "c"] {
+        before.apply(&tenant(), vec![shared_rate(id, Some(1), id)]).await.unwrap();
+    }
+    // What was in the way is gone.
+    let read = after.load(&wider(), &tenant(), &ids).await.unwrap();
+    assert_eq!(read[1].as_ref().unwrap().values, [text("b"), Value::Null, Value::Null]);
+    for program in [&after, &before] {
+        let taken = program.apply(&tenant(), vec![shared_rate("d", None, "b")]).await;
+        assert!(matches!(taken, Err(Error::RuleViolation(_))), "{taken:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_who_come_to_a_tenant_in_between_do_the_work_of_one() {
+    const ENTITIES: usize = 10_000;
+    const CALLERS: usize = 16;
+    let place = place_or_skip!(Place::start(&[]));
+    let before = place.store();
+    before.prepare(&shared()).await.unwrap();
+    for unit in 0..ENTITIES / 1_000 {
+        let create = |at: usize| shared_rate(&format!("{unit}-{at}"), None, &format!("b{unit}-{at}"));
+        before.apply(&tenant(), (0..1_000).map(create).collect()).await.unwrap();
+    }
+    replace_definition(&place, &wider()).await;
+    place.tell(&["config", "resetstat"]);
+    let comers = (0..CALLERS).map(|_| {
+        let store = place.store();
+        tokio::spawn(async move { store.load(&wider(), &tenant(), &["3-7".to_owned()]).await.unwrap() })
+    });
+    for comer in comers.collect::<Vec<_>>() {
+        let read = comer.await.unwrap();
+        assert_eq!(read[0].as_ref().unwrap().values, [text("b3-7"), Value::Null, Value::Null]);
+    }
+    let told = place.tell(&["info", "commandstats"]);
+    let calls = told.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+    let calls: usize = calls.split(',').next().unwrap().parse().unwrap();
+    // Two walks of pieces of 500, and of each caller a few calls more; each walking by itself makes more than 600.
+    assert!(calls < 2 * ENTITIES / 500 + 12 * CALLERS, "{calls} calls");
+    let taken = before.apply(&tenant(), vec![shared_rate("new", None, "b9-999")]).await;
+    assert!(matches!(taken, Err(Error::RuleViolation(_))), "{taken:?}");
+}
+
 #[tokio::test]
 async fn every_tenant_is_brought_to_a_new_definition() {
     let place = place_or_skip!(Place::find());

@@ -35,7 +35,8 @@ const UNIT_ENTITIES_MAX: usize = 10_000;
 ///
 /// A commit that fails stores nothing, and the unit is as it was: its error says what failed, and names the entity where it
 /// is one. Where the store was away, the same unit can be committed again. After an
-/// [`Error::EntityConflict`], begin another one: this one has read what is old.
+/// [`Error::EntityConflict`], begin another one: this one has read what is old. The same goes for
+/// [`Error::UnitUncertain`], the one failure after which the changes may be stored.
 pub struct UnitOfWork {
     keeper: Arc<EntityKeeper>,
     commands: Arc<Commands>,
@@ -123,7 +124,7 @@ impl UnitOfWork {
     /// Stores the changes.
     ///
     /// # Errors
-    /// Nothing is stored then. [`Error::EntityConflict`] where an entity has another version than it was read at;
+    /// Nothing is stored then, but after [`Error::UnitUncertain`] nobody knows. [`Error::EntityConflict`] where an entity has another version than it was read at;
     /// [`Error::RuleViolation`]; [`Error::Invalid`] where the entities are of two stores, or of one that does not change
     /// so many together; what the store says.
     pub async fn commit(&mut self) -> Result<(), Error> {

@@ -164,9 +164,9 @@ pub(crate) async fn find(
 ) -> Result<Response, Problem> {
     parameters.finish(&[])?;
     let entities = repository(&app, &principal.tenant, &entity)?;
-    let known = single(&headers, &IF_NONE_MATCH)?.and_then(tagged_version);
+    let known = single(&headers, &IF_NONE_MATCH)?;
     let found = entities.get(&id).await?;
-    if known == Some(found.version.0) {
+    if known.is_some_and(|tags| is_among(found.version, tags)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(found.version))]).into_response());
     }
     Ok(answer(StatusCode::OK, &entities, found))
@@ -234,6 +234,13 @@ pub(crate) fn repository(app: &App, tenant: &TenantId, entity: &str) -> Result<S
 /// What a body says of an entity.
 fn given(text: &str, schema: &EntitySchema) -> Result<GivenEntity, Problem> {
     GivenEntity::parse(schema, text).map_err(|error| wrong(error.to_string()))
+}
+
+/// Whether a version is among the tags of `If-None-Match`, where any will do and a weak one is as good.
+fn is_among(version: EntityVersion, tags: &str) -> bool {
+    tags.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tagged_version(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version.0))
 }
 
 fn etag(version: EntityVersion) -> String {

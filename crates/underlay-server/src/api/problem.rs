@@ -255,6 +255,12 @@ impl From<Error> for Problem {
                 tracing::error!(command_id = %id, reason, "the end of a command is uncertain");
                 Self::uncertain(id)
             }
+            // Not 503, which a proxy would send again.
+            Error::UnitUncertain { reason } => {
+                tracing::error!(reason, "the end of a change of entities is uncertain");
+                let told = "it is not known whether the entity was changed; GET it to find out";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "entity-uncertain", "Uncertain", told)
+            }
             Error::Unavailable { retry_after, overloaded: true, .. } => {
                 tracing::warn!(error = detail, "a request was turned away");
                 let told = match error.limit() {
@@ -539,6 +545,17 @@ mod tests {
         let text = rendered(&Error::not_unique("rate", "code").into());
         assert!(text.contains(r#""status":422"#) && text.contains("problem:rule-violation"), "{text}");
         assert!(text.contains("column code"), "{text}");
+    }
+
+    #[test]
+    fn changes_whose_answer_was_lost_are_not_said_to_be_undone() {
+        let problem = Problem::from(Error::unit_uncertain("the connection to 10.0.0.7 was lost"));
+        // A proxy sends a 503 again, and who reads that nothing was stored does so too.
+        assert_eq!(problem.0.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(problem.0.headers.is_empty(), "{problem:?}");
+        let text = rendered(&problem);
+        assert!(text.contains("problem:entity-uncertain") && text.contains("GET it"), "{text}");
+        assert!(!text.contains("nothing was stored") && !text.contains("10.0.0.7"), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use underlay_core::limits::{
 };
 use underlay_core::{
     Column, ColumnType, Comparison, Condition, Cursor, Direction, EntityChange, EntitySchema, Query,
-    RowValues, Value,
+    RowValues, Timestamp, Value,
 };
 
 use super::Subject;
@@ -92,6 +92,14 @@ fn misfit_changes(subject: &Subject) -> Vec<(String, EntityChange)> {
         changes.push((limit.to_owned(), subject.create("c", misfit.clone())));
         changes.push((limit.to_owned(), subject.update("a", 1, misfit)));
     }
+    // No store keeps a time that is finer than microseconds.
+    for at in [5, 10] {
+        let mut misfit = member("misfit", "misfit", 1);
+        misfit[at] = finer();
+        let column = members().columns[at].name.clone();
+        changes.push((column, subject.create("c", misfit.clone())));
+        changes.push(("microsecond".to_owned(), subject.update("a", 1, misfit)));
+    }
     let long: RowValues = member("long", "long", 1).into_iter().chain([Value::Null]).collect();
     let short: RowValues = member("short", "short", 1).into_iter().take(9).collect();
     for values in [long, short, Vec::new()] {
@@ -106,6 +114,11 @@ fn misfit_changes(subject: &Subject) -> Vec<(String, EntityChange)> {
     changes.push(("version 0".to_owned(), subject.update("a", 0, member("a", "ada", 2))));
     changes.push(("version 0".to_owned(), subject.delete("a", Some(0))));
     changes
+}
+
+/// A moment between two microseconds.
+fn finer() -> Value {
+    Value::Timestamp(Timestamp::from_nanosecond(1_500).expect("a time"))
 }
 
 fn misfit_queries() -> Vec<(&'static str, Query)> {
@@ -133,6 +146,8 @@ fn misfit_queries() -> Vec<(&'static str, Query)> {
         ("PAGE_ROWS_MAX", all().limit(0)),
         ("PAGE_ROWS_MAX", all().limit(PAGE_ROWS_MAX + 1)),
         ("NUL", filter("owner", text("a\0b"))),
+        ("microsecond", filter("changed_at", finer())),
+        ("closed_at", of(equal("closed_at", finer()))),
         ("cursor", Query { after: cursor(Some(text("a\0b")), "a"), ..by_owner() }),
         ("cursor", Query { after: cursor(None, "a"), ..by_owner() }),
         ("cursor", Query { after: cursor(Some(text("x")), "a"), ..all() }),

@@ -96,7 +96,12 @@ async fn each_type(subject: &Subject) {
 }
 
 /// Asserts that changes break the rule of a column, and that nobody is told the value, nor whose it is.
-async fn assert_violated(subject: &Subject, changes: Vec<EntityChange>, entity: &str, column: &str) {
+pub(super) async fn assert_violated(
+    subject: &Subject,
+    changes: Vec<EntityChange>,
+    entity: &str,
+    column: &str,
+) {
     match subject.try_apply(changes).await {
         Err(Error::RuleViolation(text)) => {
             assert!(text.contains(entity) && text.contains(column), "{text:?} names {entity} and {column}");
