@@ -18,7 +18,7 @@ struct Stoppable<S> {
 
 impl<S> Stoppable<S> {
     /// Serves beside a server that is away twice; what the log of the service says.
-    fn is_away_twice(mut self) -> String {
+    fn serve_while_it_is_away_twice(mut self) -> String {
         (self.stop)(&mut self.server);
         let ledger = Ledger::new();
         let log = ledger.directory.path().join("log");
@@ -83,7 +83,7 @@ fn a_redis_that_is_away_degrades_the_service() {
         resume: |server| server.resume().unwrap(),
         arguments: ["--entities-store", &address].map(str::to_owned).into(),
     }
-    .is_away_twice();
+    .serve_while_it_is_away_twice();
     // Whenever it comes, it may be configured otherwise.
     assert_eq!(log.matches("appendfsync is everysec").count(), 2, "{log}");
     assert!(log.contains("redis://:***@127.0.0.1") && !log.contains("hunter2"), "{log}");
@@ -104,5 +104,5 @@ fn a_mongodb_that_is_away_degrades_the_service() {
         resume: |server| server.resume().unwrap(),
         arguments: arguments.map(str::to_owned).into(),
     }
-    .is_away_twice();
+    .serve_while_it_is_away_twice();
 }
