@@ -130,7 +130,7 @@ impl Place {
 
 #[cfg(any(feature = "mongodb", feature = "redis"))]
 fn found<T>(server: Result<T, servers::Missing>) -> Option<T> {
-    server.map_err(servers::Missing::skip_test).ok()
+    server.map_err(|missing| missing.skip_test()).ok()
 }
 
 /// The tests of one store.
