@@ -55,7 +55,7 @@ async fn a_batch_whose_answer_is_lost_is_found_to_be_stored() {
     let table = prepared(&patient).await;
     let lossy = Lossy::before(&place).await;
     let config = place.config().with_response_timeout(Duration::from_secs(1));
-    let store = RedisStore::new(&lossy.address, config).unwrap();
+    let store = RedisStore::new(&lossy.address, config.clone()).unwrap();
     let from = apply(&store, &table, vec![put(&tenant(), "a", 1)]).await.unwrap();
     lossy.lose(true);
     let batch = ViewBatch::new(from, next(from), vec![put(&tenant(), "b", 2)]);
@@ -65,12 +65,15 @@ async fn a_batch_whose_answer_is_lost_is_found_to_be_stored() {
 
     // Of what has no checkpoint the caller hears that it is uncertain.
     lossy.lose(false);
-    store.checkpoint(&table).await.unwrap();
-    lossy.lose(true);
+    let other = RedisStore::new(&lossy.address, config).unwrap();
+    other.checkpoint(&table).await.unwrap();
     let order = Json::encode("rebuild").unwrap();
-    let lost = store.put_order("accounts", 0, &order).await.unwrap_err();
+    // The server knows the script from then on.
+    assert_eq!(patient.put_order("accounts", 0, &order).await.unwrap(), 1);
+    lossy.lose(true);
+    let lost = other.put_order("accounts", 1, &order).await.unwrap_err();
     assert!(lost.is_retryable() && lost.to_string().contains("uncertain"), "{lost}");
-    assert_eq!(patient.views().await.unwrap()[0].order.as_ref().unwrap().number, 1);
+    assert_eq!(patient.views().await.unwrap()[0].order.as_ref().unwrap().number, 2);
 }
 
 #[tokio::test]
