@@ -79,10 +79,10 @@ impl<'a> Reading<'a> {
                 }
             }
         };
-        // What follows the first batch has a limit too, and so has a server that says nothing.
+        // The server ends what runs too long. One that says nothing for longer than that is away.
         let found = match tokio::time::timeout(limit * 2, answer).await {
             Ok(found) => found.map_err(Failure::from),
-            Err(_) => return Err(Failure::Answer(Error::query_too_slow(limit, self.is_exact))),
+            Err(_) => return Err(Failure::Late { name: "query_timeout", limit }),
         };
         match found {
             Err(failure) if failure.meaning() == Some(Meaning::Slow) => {
