@@ -245,8 +245,13 @@ impl Engine {
         let views = Arc::new(Views::new(&ports, &recent_log, stores.rows, &registry, &config)?);
         let entity_metrics = Arc::new(EntityMetrics::new(&registry));
         let entity_stores = stores.entities.measured(&ports.clock, &entity_metrics);
-        let entities =
-            Arc::new(EntityKeeper::new(&registry, &entity_stores, ports.store.keeps_entities(), &cache, &tracer)?);
+        let entities = Arc::new(EntityKeeper::new(
+            &registry,
+            &entity_stores,
+            ports.store.keeps_entities(),
+            &cache,
+            &tracer,
+        )?);
         let store_health = StoreHealth::new(stores.health, ports.clock.clone());
         let timetable = Arc::new(Timetable::new(&ports, commands.clone(), &config));
         let processes = Processes::new(&ports, &recent_log, &registry, &config)?;

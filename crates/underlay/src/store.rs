@@ -245,7 +245,12 @@ impl Store {
     #[must_use]
     pub fn stores(&self) -> Stores {
         let cache = self.cache.as_ref().and_then(|backend| backend.cache.clone());
-        Stores { rows: self.row_stores(), entities: self.entity_stores(), health: self.watched_stores(), cache }
+        Stores {
+            rows: self.row_stores(),
+            entities: self.entity_stores(),
+            health: self.watched_stores(),
+            cache,
+        }
     }
 
     /// The stores of rows by name, for an engine.

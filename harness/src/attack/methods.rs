@@ -73,7 +73,7 @@ pub(super) const ATTACKED: [&str; 64] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 92] = [
+const OF_NO_TENANT: [&str; 93] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use underlay::{Decimal, EntityId, EntityVersion};
 
 use crate::entity_stores::entities_over_http;
+#[cfg(feature = "http")]
+use crate::http::Client;
 use crate::program::{Ledger, text};
 
 pub(crate) fn of(text: &str) -> Commodity {
