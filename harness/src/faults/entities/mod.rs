@@ -5,14 +5,14 @@
 //! to. So the marks are the history, and whatever is lost, half done or done twice is missing in it or too much.
 
 mod caller;
-mod common;
+mod every_server;
 mod heard;
 mod judge;
 mod load;
 mod schema;
 mod stand;
 
-pub(crate) use self::common::{
+pub(crate) use self::every_server::{
     AFTER, BEFORE, answers_lost, cut, full_disk, killed, long_away, silence, slow, stopped,
 };
 pub(crate) use self::load::Load;

@@ -35,7 +35,7 @@ async fn an_entity_is_read_from_the_store_once() {
     house.entities.asked();
     for _ in 0..2 {
         assert!(house.owners().exists(1u32).await.unwrap());
-        assert_eq!(rates.list(None).await.unwrap().items, [created.clone()]);
+        assert_eq!(rates.list(None).await.unwrap().items, std::slice::from_ref(&created));
     }
     assert_eq!(house.entities.asked(), [loaded("1"), loaded("1")]);
 }
