@@ -285,7 +285,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
             opened.map_err(|error| missing(error, service, database))?
         }
     };
-    let opened = config.settings.views.open(opened, &config, adapters, makes_store).await?;
+    let opened = config.settings.views.open(opened, &config, adapters).await?;
     let mut store = Store::of(opened)?;
     for (name, address) in &service.rows {
         let options = config.options_of(adapters, address);
