@@ -28,7 +28,8 @@ impl ViewAddress {
         self.address.iter().map(|address| (format!("{SECTION}.{STORE}"), address.as_str()))
     }
 
-    /// Opens the store of the rows, and puts it in the place of those of the log.
+    /// Opens the store of the rows, and puts it in the place of those of the log. It may be a new one: rows are made of the
+    /// log, which is there.
     ///
     /// # Errors
     /// [`Error::Invalid`] where it keeps no rows; otherwise what it says.
@@ -37,15 +38,11 @@ impl ViewAddress {
         log: Backend,
         config: &Config,
         adapters: &Adapters,
-        makes_store: bool,
     ) -> Result<Backend, Error> {
         let own = self.address.as_deref().filter(|address| *address != config.settings.database);
         let Some(address) = own else { return Ok(log) };
         let options = config.options_of(adapters, address);
-        let rows = match makes_store {
-            true => adapters.open(address, &options).await?,
-            false => adapters.open_existing(address, &options).await?,
-        };
+        let rows = adapters.open(address, &options).await?;
         if rows.read_models.is_none() {
             return Err(Error::invalid(format!(
                 "{SECTION}.{STORE}: the store {} keeps no rows for views",

@@ -296,7 +296,7 @@ async fn dispatch(service: &Service, matches: &ArgMatches) -> Result<(), ExitErr
              the section [entities]"
         )));
     }
-    let opened = config.settings.views.open(opened, &config, adapters, makes_store).await?;
+    let opened = config.settings.views.open(opened, &config, adapters).await?;
     let mut store = Store::of(opened)?;
     for (name, address) in &service.rows {
         let opened = adapters.open(address, &config.options_of(adapters, address)).await;
