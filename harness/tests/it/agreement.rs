@@ -186,6 +186,5 @@ macro_rules! agreed {
 agreed! {
     conditions_hold
     random_queries_agree_with_a_naive_filter
-    a_unique_value_is_there_once
     hostile_text_in_entities_is_data
 }
