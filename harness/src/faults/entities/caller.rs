@@ -71,7 +71,7 @@ impl EntityCounter {
     async fn answer_to(&self, errand: &Errand, error: Error) -> Answer {
         self.heard.note(&error);
         match &error {
-            Error::Unavailable { reason, .. } if reason.contains("uncertain") => Answer::Uncertain,
+            Error::UnitUncertain { .. } => Answer::Uncertain,
             Error::Unavailable { .. } => Answer::Declined,
             // Nobody else counts here, so the change that was in doubt was stored, or it is wrong.
             Error::EntityConflict(conflict) if errand.in_doubt && conflict.id == own_id(errand.caller) => {
