@@ -1,12 +1,13 @@
 //! A server of its own for this process: it runs as an unprivileged user and ends when this does.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{fmt, fs, io, thread};
 
 use crate::debian::is_root;
 use crate::{Result, output};
@@ -15,6 +16,8 @@ use crate::{Result, output};
 const START_MAX: Duration = Duration::from_secs(60);
 /// How long a server may take to end.
 const END_MAX: Duration = Duration::from_secs(60);
+/// How often a server is started where another has taken its port.
+const STARTS_MAX: usize = 3;
 /// How much is told of what a server said that did not start.
 const LAST_LINES: usize = 8;
 /// How long one that is thrown away may take.
@@ -61,7 +64,7 @@ impl Daemon {
         while !is_ready() {
             self.check_running()?;
             if began.elapsed() > START_MAX {
-                return Err("it does not say that it is ready".into());
+                return Err(self.told("it does not say that it is ready"));
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -70,7 +73,13 @@ impl Daemon {
 
     fn check_running(&mut self) -> Result<()> {
         let Some(status) = self.child.try_wait()? else { return Ok(()) };
-        Err(format!("it ended ({status}): {}", last_lines(&fs::read_to_string(&self.said)?)).into())
+        Err(self.told(format_args!("it ended ({status})")))
+    }
+
+    /// What is wrong with it, with what it said last.
+    fn told(&self, wrong: impl fmt::Display) -> Box<dyn Error + Send + Sync> {
+        let said = fs::read_to_string(&self.said).unwrap_or_default();
+        format!("{wrong}: {}", last_lines(&said)).into()
     }
 
     /// Sends a signal that ends it, and waits until it has ended.
@@ -127,6 +136,18 @@ fn spawn(mut command: Command) -> Result<(Child, mpsc::Sender<()>)> {
     });
     let child = start.recv()?.map_err(|error| format!("it did not start: {error}"))?;
     Ok((child, parent))
+}
+
+/// Starts a server, and again on other ports where it does not start: somebody else may take a port before it does.
+pub(crate) fn start_on_free_ports<S>(mut start: impl FnMut() -> Result<S>) -> Result<S> {
+    let mut started = start();
+    for _ in 1..STARTS_MAX {
+        if started.is_ok() {
+            break;
+        }
+        started = start();
+    }
+    started
 }
 
 /// A port nobody listens on at the moment, another one at each call.

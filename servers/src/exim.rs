@@ -21,8 +21,6 @@ const PROGRAM: &str = "/usr/sbin/exim4";
 const PACKAGE: &str = "exim4-daemon-light";
 /// The user of the system that Debian runs Exim as.
 const USER: &str = "Debian-exim";
-/// How often it is started where another server has taken its port.
-const STARTS_MAX: usize = 3;
 /// How long what was taken may take to be in its folder.
 const DELIVERY_MAX: Duration = Duration::from_secs(30);
 
@@ -77,15 +75,7 @@ impl Exim {
     }
 
     fn start_by(tls: Option<(&str, &str)>) -> Result<Self> {
-        // Somebody else may take a port before it does.
-        let mut started = Self::start_once(tls);
-        for _ in 1..STARTS_MAX {
-            if started.is_ok() {
-                break;
-            }
-            started = Self::start_once(tls);
-        }
-        started
+        daemon::start_on_free_ports(|| Self::start_once(tls))
     }
 
     fn start_once(tls: Option<(&str, &str)>) -> Result<Self> {
@@ -157,9 +147,7 @@ impl Exim {
         }
         let mut daemon = Daemon::start(command, self.port, &said)?;
         let own = daemon.process().to_string();
-        let ready = daemon.wait_until(|| fs::read_to_string(&pid).is_ok_and(|pid| pid.trim() == own));
-        ready
-            .map_err(|error| format!("{error}: {}", fs::read_to_string(&said).unwrap_or_default().trim()))?;
+        daemon.wait_until(|| fs::read_to_string(&pid).is_ok_and(|pid| pid.trim() == own))?;
         self.daemon = Some(daemon);
         Ok(())
     }

@@ -15,9 +15,6 @@ pub const TEMPORAL_VARIABLE: &str = "UNDERLAY_TEST_TEMPORAL";
 /// What it writes once it serves.
 const READY: &str = "Server:";
 
-/// It chooses ports of its own beside the one it is told, and somebody else may take them before it does.
-const START_ATTEMPTS: usize = 3;
-
 /// A private server; dropped, it ends and its files are removed.
 #[derive(Debug)]
 pub struct Temporal {
@@ -60,15 +57,13 @@ impl Temporal {
     fn start_in(folder: TempDir, arguments: &[&str]) -> std::result::Result<Self, Missing> {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut server = Self { program: find()?, port: 0, arguments, daemon: None, folder };
-        let mut attempt = 1;
-        loop {
-            server.port = daemon::free_port().map_err(missing)?;
-            match server.resume() {
-                Ok(()) => return Ok(server),
-                Err(reason) if attempt == START_ATTEMPTS => return Err(missing(reason)),
-                Err(_) => attempt += 1,
-            }
-        }
+        // It chooses more ports by itself, which others may take too.
+        daemon::start_on_free_ports(|| {
+            server.port = daemon::free_port()?;
+            server.resume()
+        })
+        .map_err(missing)?;
+        Ok(server)
     }
 
     /// Stops it. What it keeps in memory is lost.
