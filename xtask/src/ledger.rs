@@ -33,7 +33,12 @@ impl Ledger {
     pub(crate) fn start(program: &Path, folder: &TempDir, options: &[&str]) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(["serve", "--database", "memory:", "--listen", "127.0.0.1:0"]);
-        command.args(options).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .args(["--server-access-log", "false"])
+            .args(options)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut process = command.spawn()?;
         let mut says = process.stdout.take().map(|pipe| BufReader::new(pipe).lines());
         let first = says.as_mut().and_then(Iterator::next).transpose()?.unwrap_or_default();

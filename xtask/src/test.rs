@@ -14,6 +14,10 @@ use servers::{PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE};
 use crate::cargo::{Watched, cargo, run_watched, target_directory};
 use crate::{Result, Told, repository, services};
 
+mod count;
+
+pub(crate) use count::Count;
+
 /// Where the ledger's tests find the program to run.
 pub(crate) const LEDGER_VARIABLE: &str = "UNDERLAY_TEST_LEDGER";
 
@@ -65,8 +69,8 @@ pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Resul
         None => (run_on_newest(root, &environment, count), run_without_features(root, count)),
         Some(_) => (Ok(()), Ok(())),
     };
-    let flaky = if count.flaky > FLAKY_MAX {
-        Err(format!("{} tests passed at their second try only, and at most {FLAKY_MAX} may", count.flaky)
+    let flaky = if count.flaky() > FLAKY_MAX {
+        Err(format!("{} tests passed at their second try only, and at most {FLAKY_MAX} may", count.flaky())
             .into())
     } else {
         Ok(())
@@ -76,71 +80,10 @@ pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Resul
         .filter_map(Result::err)
         .map(|error| error.to_string())
         .collect();
-    match (errors.is_empty(), count.passed) {
+    match (errors.is_empty(), count.passed()) {
         (false, _) => Err(errors.join("; ").into()),
         (true, 0) => Err("no test ran".into()),
         (true, _) => Ok(()),
-    }
-}
-
-/// Tests that ended, as their runner said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    passed: u64,
-    failed: u64,
-    /// Those of the passed that failed before.
-    flaky: u64,
-}
-
-impl Count {
-    /// Prints the numbers, where a runner gave any.
-    pub(crate) fn print(self) {
-        if self != Self::default() {
-            if self.flaky > 0 {
-                println!(
-                    "{} of them passed at their second try only: see FLAKY above, and mend them",
-                    self.flaky
-                );
-            }
-            println!("{} passed, {} failed", self.passed, self.failed);
-        }
-    }
-
-    /// Adds the numbers of a line that ends a test binary of `cargo test`; other lines add nothing:
-    /// `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
-    fn add_libtest(&mut self, line: &str) {
-        let Some((_, numbers)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))
-        else {
-            return;
-        };
-        self.add(numbers.split(';'));
-    }
-
-    /// Adds the numbers of nextest's summary; other lines add nothing:
-    /// `Summary [ 1.0s] 5 tests run: 3 passed (1 slow, 1 flaky), 1 failed, 1 timed out, 2 skipped`.
-    fn add_nextest(&mut self, line: &str) {
-        if !line.trim_start().starts_with("Summary [") {
-            return;
-        }
-        let Some((_, numbers)) = line.split_once(" run: ") else { return };
-        self.add(numbers.split(','));
-        let words: Vec<&str> = numbers.split([' ', ',', '(', ')']).filter(|word| !word.is_empty()).collect();
-        let flaky = words.windows(2).find(|pair| pair[1] == "flaky").and_then(|pair| pair[0].parse().ok());
-        self.flaky += flaky.unwrap_or(0_u64);
-    }
-
-    fn add<'a>(&mut self, parts: impl Iterator<Item = &'a str>) {
-        for part in parts {
-            let mut words = part.split_whitespace();
-            let number = words.next().and_then(|word| word.parse::<u64>().ok());
-            let (Some(number), Some(word)) = (number, words.next()) else { continue };
-            match word {
-                "passed" => self.passed += number,
-                // `timed out` and `exec failed` end a test badly too.
-                "failed" | "timed" | "exec" => self.failed += number,
-                _ => {}
-            }
-        }
     }
 }
 
@@ -219,38 +162,4 @@ fn run_libtest(
     let mut command = cargo(root, &["test", "--workspace", "--all-features", "--no-fail-fast"]);
     command.envs(environment.iter().cloned()).args(targets).args(filter);
     run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libtest_results_are_added_up() {
-        let mut count = Count::default();
-        count.add_libtest("running 3 tests");
-        count.add_libtest(
-            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s",
-        );
-        count.add_libtest("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out");
-        assert_eq!(count, Count { passed: 4, failed: 2, flaky: 0 });
-    }
-
-    #[test]
-    fn a_nextest_summary_is_read_with_every_bad_end() {
-        let mut count = Count::default();
-        count.add_nextest("        PASS [   0.004s] xtask test::tests::one");
-        count.add_nextest(
-            "     Summary [   1.203s] 9 tests run: 5 passed (1 slow, 2 flaky, 1 leaky), 2 failed, 1 timed out, 1 exec failed, 3 skipped",
-        );
-        assert_eq!(count, Count { passed: 5, failed: 4, flaky: 2 });
-    }
-
-    #[test]
-    fn a_line_that_is_no_summary_counts_nothing() {
-        let mut count = Count::default();
-        count.add_libtest("test result: unknown");
-        count.add_nextest("  note: Summary [ 1s] 2 tests run: 2 passed");
-        assert_eq!(count, Count::default());
-    }
 }

@@ -73,7 +73,7 @@ pub(super) const ATTACKED: [&str; 64] = [
 
 /// Not about a tenant: what they tell is no tenant's, or for the engine alone.
 #[cfg(test)]
-const OF_NO_TENANT: [&str; 93] = [
+const OF_NO_TENANT: [&str; 95] = [
     // The log as a whole: its name, its length, and for the engine the id of an event.
     "EventStore::store_id",
     "EventStore::head",
@@ -84,6 +84,9 @@ const OF_NO_TENANT: [&str; 93] = [
     // The shape of entities, and what is changed together.
     "Entities::atomicity",
     "Entities::prepare",
+    // How a store is.
+    "Health::check",
+    "Health::weaknesses",
     // Which views there are, and how far they have come.
     "ReadModels::prepare",
     "ReadModels::begin_generation",
@@ -283,6 +286,8 @@ mod tests {
             "unit_of_work",
             "prepare_entities",
             "entity_places",
+            "start_health",
+            "store_parts",
         ]);
         for part in parts {
             assert!(of_engine.remove(&format!("Engine::{part}")), "the engine has no {part}");

@@ -88,7 +88,8 @@ fn another_ledger_keeps_entities() {
     };
     assert_eq!(client.get("entities/rate/EUR@USD").1["value"], "1.09");
     drop(serving);
-    let (status, away) = client.get("entities/rate/EUR@USD");
+    // One that no cache has.
+    let (status, away) = client.get("entities/rate/USD@CHF");
     assert_eq!((status, &away["type"]), (503, &json!("urn:underlay:problem:unavailable")));
     assert_eq!(client.get("entities/profile").0, 200);
     let (_own, address) = ledger.serve_with(&own);
