@@ -34,7 +34,7 @@ impl Ledger {
         let mut command = Command::new(program);
         command.args(["serve", "--database", "memory:", "--listen", "127.0.0.1:0"]);
         command
-            .args(["--server-access-log", "false"])
+            .args(["--server-access-log=false"])
             .args(options)
             .current_dir(folder)
             .stdin(Stdio::null())
