@@ -26,7 +26,8 @@ impl HttpEntities {
     /// The ports of the store.
     #[must_use]
     pub fn backend(&self) -> Backend {
-        Backend { entities: Some(Arc::new(self.clone())), ..Backend::default() }
+        let entities = Arc::new(self.clone());
+        Backend { entities: Some(entities.clone()), health: Some(entities), ..Backend::default() }
     }
 }
 

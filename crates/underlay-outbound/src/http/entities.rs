@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use underlay_core::adapter::check_unit;
 use underlay_core::{
-    Atomicity, Entities, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Query, StoredEntity,
+    Atomicity, Entities, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Health, Query, StoredEntity,
     TenantId, check_entity_ids, entity_not_prepared,
 };
 
@@ -57,19 +57,6 @@ impl HttpEntities {
         })
     }
 
-    /// Whether the service answers.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] where it does not, or says that it cannot; [`Error::Denied`] where it does not let this one in;
-    /// [`Error::Backend`] where it is something else.
-    pub async fn check(&self) -> Result<(), Error> {
-        let names: Vec<String> = self.kinds().keys().cloned().collect();
-        for name in &names {
-            self.look(&self.remote.call(), name, self.remote.some_tenant()).await?;
-        }
-        Ok(())
-    }
-
     fn kinds(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         // Each change is one call of the map.
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
@@ -118,7 +105,7 @@ impl Entities for HttpEntities {
             }
             kinds.entry(schema.name.clone()).or_default();
         }
-        match self.look(&self.remote.call(), &schema.name, self.remote.some_tenant()).await {
+        match self.look(&self.remote.call(), &schema.name, self.remote.some_tenant().as_ref()).await {
             Err(error) if error.is_retryable() || matches!(error, Error::Denied(_)) => {
                 tracing::warn!(
                     entity = schema.name,
@@ -184,5 +171,24 @@ impl Entities for HttpEntities {
 
     fn atomicity(&self) -> Atomicity {
         Atomicity::OneChange
+    }
+}
+
+#[async_trait]
+impl Health for HttpEntities {
+    /// Whether the service answers for every entity that was prepared. The file of tokens is read again before.
+    async fn check(&self) -> Result<(), Error> {
+        self.remote.read_tokens().await?;
+        let names: Vec<String> = self.kinds().keys().cloned().collect();
+        let tenant = self.remote.some_tenant();
+        for name in &names {
+            self.look(&self.remote.call(), name, tenant.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    /// None: what the service would lose is for who looks after it.
+    async fn weaknesses(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
     }
 }

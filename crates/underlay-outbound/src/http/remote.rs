@@ -5,6 +5,7 @@
 //! [`change`](super::change).
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -15,6 +16,7 @@ use hyper::header::{
 use hyper::{Method, Request, StatusCode};
 use jiff::fmt::rfc2822;
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use underlay_core::{Error, TenantId, Timestamp};
 
@@ -38,7 +40,8 @@ pub(super) struct Remote {
     pub(super) address: Address,
     pub(super) config: HttpConfig,
     connections: Connections,
-    tokens: Tokens,
+    /// As its file had them when it was read last.
+    tokens: RwLock<Arc<Tokens>>,
     token_header: HeaderName,
     tenant_header: Option<HeaderName>,
     places: Semaphore,
@@ -69,14 +72,8 @@ impl Remote {
             Some(file) => Tokens::read(file, &token_header)?,
             None => Tokens::default(),
         };
-        let tells = tokens.separate_tenants() || tenant_header.is_some() || address.names_tenant();
-        if !tells && !config.shared {
-            return Err(Error::invalid(
-                "the service cannot tell one tenant from another, so all would see and change the same entities: give each \
-                 tenant a token in the token_file, name a tenant_header, or put {tenant} into the address; or say \
-                 shared=true where that is wanted",
-            ));
-        }
+        check_told_apart(&tokens, &config, &address)?;
+        let tokens = RwLock::new(Arc::new(tokens));
         let connections = Connections::new(address.clone(), config.clone())?;
         let places = Semaphore::new(config.requests_max);
         let budget = RepeatBudget::default();
@@ -84,8 +81,27 @@ impl Remote {
     }
 
     /// A tenant to ask for where nobody has asked; none where none is known.
-    pub(super) fn some_tenant(&self) -> Option<&TenantId> {
-        self.tokens.first()
+    pub(super) fn some_tenant(&self) -> Option<TenantId> {
+        self.tokens().first().cloned()
+    }
+
+    /// Reads the file of tokens again. Where it does not fit, those that were read before stay.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what is wrong with the file.
+    pub(super) async fn read_tokens(&self) -> Result<(), Error> {
+        let Some(file) = self.config.token_file.clone() else { return Ok(()) };
+        let header = self.token_header.clone();
+        let read = spawn_blocking(move || Tokens::read(&file, &header)).await;
+        let tokens = read.map_err(|error| Error::backend("reading the token_file", error))??;
+        check_told_apart(&tokens, &self.config, &self.address)?;
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+        Ok(())
+    }
+
+    fn tokens(&self) -> Arc<Tokens> {
+        // Each change is one assignment.
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is called where something is wrong with it.
@@ -110,9 +126,10 @@ impl Remote {
             .header(HOST, self.address.authority())
             .header(USER_AGENT, "underlay")
             .header(ACCEPT, "application/json");
+        let tokens = self.tokens();
         let token = match tenant {
-            Some(tenant) => self.tokens.of(tenant)?,
-            None => self.tokens.of_nobody(),
+            Some(tenant) => tokens.of(tenant)?,
+            None => tokens.of_nobody(),
         };
         if let Some(token) = token {
             request = request.header(self.token_header.clone(), token.clone());
@@ -228,6 +245,20 @@ impl Call<'_> {
     fn left(&self) -> Duration {
         Duration::try_from(self.until.duration_since(self.remote.config.clock.now())).unwrap_or_default()
     }
+}
+
+/// # Errors
+/// [`Error::Invalid`] where a service could not tell for which tenant it is asked, and nobody said that this is wanted.
+fn check_told_apart(tokens: &Tokens, config: &HttpConfig, address: &Address) -> Result<(), Error> {
+    let tells = tokens.separate_tenants() || config.tenant_header.is_some() || address.names_tenant();
+    if tells || config.shared {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "the service cannot tell one tenant from another, so all would see and change the same entities: give each \
+         tenant a token in the token_file, name a tenant_header, or put {tenant} into the address; or say \
+         shared=true where that is wanted",
+    ))
 }
 
 /// Whether another answer may come of the same question, in a while.

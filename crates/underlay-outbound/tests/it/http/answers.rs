@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use underlay_core::{Entities, Error, Query};
+use underlay_core::{Entities, Error, Health, Query};
 use underlay_outbound::http::HttpEntities;
 
 use super::script::{

@@ -37,6 +37,34 @@ async fn each_tenant_goes_with_its_token() {
 }
 
 #[tokio::test]
+async fn tokens_are_read_again_where_the_service_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens");
+    std::fs::write(&file, "acme first\n").unwrap();
+    let looked = || page(&[], None);
+    let script = Script::of([looked(), looked(), rate(3, "1"), rate(3, "1")]).await;
+    let address = format!("http://{}/v1/entities/rate?token_file={}", script.authority, file.display());
+    let opened = HttpAdapter::new(config()).open(&address, &OptionValues::new()).await.unwrap();
+    let (rates, health) = (opened.entities.unwrap(), opened.health.unwrap());
+    rates.prepare(&rates_schema()).await.unwrap();
+    std::fs::write(&file, "acme second\n").unwrap();
+    health.check().await.unwrap();
+    let load = async || rates.load(&rates_schema(), &super::script::tenant(), &["eur".to_owned()]).await;
+    load().await.unwrap();
+    // One that does not fit, or would mix the tenants, changes nothing and is told.
+    for wrong in ["", "acme a third one", "of-everybody"] {
+        std::fs::write(&file, wrong).unwrap();
+        let told = health.check().await.unwrap_err();
+        assert!(matches!(told, Error::Invalid(_)) && told.to_string().contains("token"), "{told}");
+        assert!(!told.to_string().contains("everybody"), "{told}");
+    }
+    load().await.unwrap();
+    let heard = script.heard();
+    let tokens: Vec<&str> = heard.iter().filter_map(|heard| heard.header("authorization")).collect();
+    assert_eq!(tokens, ["Bearer first", "Bearer second", "Bearer second", "Bearer second"]);
+}
+
+#[tokio::test]
 async fn a_header_or_the_path_names_the_tenant() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tokens");
