@@ -55,7 +55,7 @@ impl Entities for MongoStore {
         let _turn = self.0.query_turn(tenant).await?;
         check_prepared(&self.0, &schema.name).await?;
         let rows = collection(&self.0, &schema.name);
-        let found = page_of_rows(&self.0, &rows, tenant, query).await;
+        let found = page_of_rows(&self.0, &rows, schema, tenant, query).await;
         let found = found.and_then(|found| entities(schema, &found));
         Ok(EntityPage::of(told(&self.0, schema, found).await?, query, schema))
     }

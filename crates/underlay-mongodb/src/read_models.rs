@@ -8,8 +8,8 @@ use mongodb::options::Hint;
 use underlay_core::limits::SCAN_BYTES_MAX;
 use underlay_core::{
     Checkpoint, Error, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowPage,
-    RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value, ViewBatch,
-    ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
+    RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch, ViewInfo,
+    ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit, text_bytes,
 };
 
 use crate::error::Failure;
@@ -168,7 +168,7 @@ impl ReadModels for MongoStore {
         let read = || async {
             let mut session = snapshot(&self.0).await?;
             let position = answering_at(self, &mut session, table).await?.checkpoint.position;
-            let found = reading(self, table).with(session, query).page(tenant, query).await?;
+            let found = reading(self, table).with(session, query).page(&table.schema, tenant, query).await?;
             Ok((position, found))
         };
         let (position, found) = retried(&self.0, || Box::pin(read())).await?;
@@ -301,8 +301,7 @@ async fn scan_rows(
             break;
         }
         let (address, values) = keyed(table, &row)?;
-        let text = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
-        bytes += address.key.len() + values.iter().map(text).sum::<usize>();
+        bytes += text_bytes(&address.key, &values);
         scanned.rows.push((address, Some(values).into()));
     }
     Ok(scanned)

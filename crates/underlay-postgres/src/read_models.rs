@@ -9,7 +9,7 @@ use underlay_core::limits::SCAN_BYTES_MAX;
 use underlay_core::{
     Checkpoint, Error, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
     RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value,
-    ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
+    ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit, text_bytes,
 };
 
 use crate::connections::session::{Parameter, Purpose, SessionRole, Statement, Work, send};
@@ -332,8 +332,7 @@ async fn scan_rows(
         let (key, values): (String, RowValues) = (row.try_get(0)?, view_table::values(&row, table)?);
         let tenant = TenantId::new(row.try_get::<_, String>(table.schema.columns.len() + 1)?)
             .map_err(|error| Failure::damaged(format!("a row of {}: {error}", view_table::name(table))))?;
-        let text = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
-        *bytes += key.len() + values.iter().map(text).sum::<usize>();
+        *bytes += text_bytes(&key, &values);
         scanned.rows.push((RowAddress { tenant, key }, Some(values).into()));
         Ok(true)
     };

@@ -4,8 +4,8 @@ use underlay_core::adapter::{Walk, stored_number};
 use underlay_core::limits::SCAN_BYTES_MAX;
 use underlay_core::{
     Checkpoint, Error, Json, LoadedRow, ParkedEvent, Position, Query, ReadModels, RowAddress, RowChange,
-    RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, Value,
-    ViewBatch, ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit,
+    RowPage, RowValues, ScannedRows, SkipOrder, SkippedEvent, Swap, Swept, TenantId, Timestamp, ViewBatch,
+    ViewInfo, ViewSchema, ViewTable, check_order, check_page_limit, check_scan_limit, text_bytes,
 };
 
 use crate::error::Failure;
@@ -271,14 +271,10 @@ fn scan_rows(
         let tenant: String = row.get(table.width())?;
         let tenant = TenantId::new(tenant)
             .map_err(|error| Failure::damaged(format!("a row of {}: {error}", table.name())))?;
-        bytes += key.len() + text_bytes(&values);
+        bytes += text_bytes(&key, &values);
         rows.push((RowAddress { tenant, key }, Some(values).into()));
     }
     Ok(ScannedRows { rows, more, checkpoint })
-}
-
-fn text_bytes(values: &[Value]) -> usize {
-    values.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum()
 }
 
 /// Reads the key and the values of a row.

@@ -15,6 +15,7 @@ mod handler;
 mod input;
 mod operation;
 mod outgoing;
+mod page;
 mod process;
 mod query;
 mod recorded;
@@ -40,8 +41,9 @@ pub use handler::{Attempts, Delivery, Handled, Handler, HandlerError, TenantRead
 pub use input::StoredInput;
 pub use operation::{Decided, Operation, Reads, Streams};
 pub use outgoing::{CANCELLED, CONFLICT, Draw, Drawing, GIVEN_UP, Outgoing, ReplyTo, StoredCommand};
+pub use page::{EntityPage, PageEnd, PagedRow, RowPage, text_bytes};
 pub use process::{CommandOutcome, Input, Process, ProcessStart, Step, StepAction, StepContext};
-pub use query::{Comparison, Cursor, Direction, EntityPage, Filter, Query, RowPage, Sort};
+pub use query::{Comparison, Cursor, Direction, Filter, Query, Sort};
 pub use recorded::Recorded;
 pub use refusal::Refusal;
 pub use row::{Row, RowValues};

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::condition::value_in;
 use crate::domain::{Condition, RowValues};
 use crate::words::limits::{PAGE_ROWS_MAX, QUERY_FILTERS_MAX};
-use crate::words::{EntitySchema, Error, Position, RowSchema, StoredEntity, Value};
+use crate::words::{Error, RowSchema, Value};
 
 /// How a filter compares a column with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -259,62 +259,4 @@ impl Query {
 
 fn has_nul(value: &Value) -> bool {
     matches!(value, Value::Text(text) if text.contains('\0'))
-}
-
-/// A page of rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowPage {
-    /// Keys and values, in the order asked for.
-    pub rows: Vec<(String, RowValues)>,
-    /// Where the next page begins; none where this is the last.
-    pub next: Option<Cursor>,
-    /// The rows reflect every event at or below it.
-    pub position: Position,
-}
-
-impl RowPage {
-    /// For adapters: the page of what a query found, in the order asked for; a row past its limit says that
-    /// another page follows.
-    #[must_use]
-    pub fn of(
-        mut rows: Vec<(String, RowValues)>,
-        query: &Query,
-        schema: &RowSchema,
-        position: Position,
-    ) -> Self {
-        let next = end_of_page(&mut rows, query, schema, |(key, values)| (key, values));
-        Self { rows, next, position }
-    }
-}
-
-/// A page of entities.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntityPage {
-    /// The entities, in the order asked for.
-    pub entities: Vec<StoredEntity>,
-    /// Where the next page begins; none where this is the last.
-    pub next: Option<Cursor>,
-}
-
-impl EntityPage {
-    /// For adapters: as [`RowPage::of`].
-    #[must_use]
-    pub fn of(mut entities: Vec<StoredEntity>, query: &Query, schema: &EntitySchema) -> Self {
-        let next = end_of_page(&mut entities, query, schema, |entity| (&entity.id, &entity.values));
-        Self { entities, next }
-    }
-}
-
-/// Takes off what is past the limit of a query; gives where the next page begins.
-fn end_of_page<R>(
-    rows: &mut Vec<R>,
-    query: &Query,
-    schema: &RowSchema,
-    row: impl Fn(&R) -> (&String, &RowValues),
-) -> Option<Cursor> {
-    let more = rows.len() > query.limit;
-    rows.truncate(query.limit);
-    let sort_at = query.sort.column.as_deref().and_then(|name| schema.column_at(name));
-    let (key, values) = row(rows.last().filter(|_| more)?);
-    Some(Cursor { value: sort_at.and_then(|at| values.get(at).cloned()), key: key.clone() })
 }

@@ -53,6 +53,7 @@ pub enum Atomicity {
 /// 23. *A commit stores entities with its events, or neither; what fails leaves the id of the commit free.* `a_commit_stores_entities_with_its_events`
 /// 24. *A repeat of a commit gets the first answer and changes no entity, whatever the entities are by then.* `a_repeated_commit_changes_no_entity`
 /// 25. *Of commits written together that update one entity from one version, one is stored, and the others alone fail.* `one_of_the_commits_that_update_an_entity_is_stored`
+/// 26. *A page ends with the entity that reaches `PAGE_TEXT_BYTES_MAX`, and says that more follow.* `entity_pages_are_bounded_in_bytes`
 #[async_trait]
 pub trait Entities: Send + Sync + 'static {
     /// Makes the table of an entity where it is missing. Where it is there and the definition is another one, the table is

@@ -179,6 +179,7 @@ pub fn check_scan_limit(limit: usize) -> Result<(), Error> {
 /// 24. *A table that nobody altered is as it was made.* `an_untouched_table_is_as_it_was_made`
 /// 25. *What was ordered of a view is listed with it, and replaced by one of all who know its number.* `an_order_is_replaced_by_who_knows_it`
 /// 26. *A swap that names the number of an order takes place only while the order has that number.* `a_swap_is_bound_to_its_order`
+/// 27. *A page ends with the row that reaches `PAGE_TEXT_BYTES_MAX`, and says that more follow.* `pages_are_bounded_in_bytes`
 #[async_trait]
 pub trait ReadModels: Send + Sync + 'static {
     /// Makes the table of a view where it is missing, starting at `start`, and returns the generation

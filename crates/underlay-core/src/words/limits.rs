@@ -80,6 +80,8 @@ pub const BROWSE_EVENTS_PASSED_MAX: usize = 10_000;
 pub const BROWSE_EMPTY_READS_MAX: usize = 64;
 /// Rows asked for in one page of a view, and entities asked for at once.
 pub const PAGE_ROWS_MAX: usize = 1_000;
+/// Bytes of keys and texts that end a page of rows or of entities: the row that reaches it is the last one.
+pub const PAGE_TEXT_BYTES_MAX: usize = 16 << 20;
 /// Bytes in a row's key.
 pub const ROW_KEY_BYTES_MAX: usize = 1_024;
 /// Bytes in a text of a row, in a column that rows are found by: what every store's index holds beside

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::words::limits::{
     INDEXED_TEXT_BYTES_MAX, NAME_BYTES_MAX, ROW_KEY_BYTES_MAX, TEXT_BYTES_MAX, VIEW_COLUMNS_MAX,
 };
-use crate::words::{Column, Error, Value, check_plain_name};
+use crate::words::{Column, ColumnType, Error, Value, check_plain_name};
 
 /// What rows are of. Only the texts of errors and the names that are taken depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -132,6 +132,17 @@ impl RowSchema {
     #[must_use]
     pub fn column_at(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Bytes that the key and the texts of one row have at most.
+    #[must_use]
+    pub fn row_text_bytes_max(&self) -> usize {
+        let most = |column: &Column| match (column.column_type, column.indexed) {
+            (ColumnType::Text, true) => INDEXED_TEXT_BYTES_MAX,
+            (ColumnType::Text, false) => TEXT_BYTES_MAX,
+            _ => 0,
+        };
+        ROW_KEY_BYTES_MAX + self.columns.iter().map(most).sum::<usize>()
     }
 
     /// Checks a row's values against the columns.

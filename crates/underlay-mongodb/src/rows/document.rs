@@ -37,6 +37,15 @@ pub(crate) fn tenant_of(row: &Document) -> Option<TenantId> {
     TenantId::new(row.get_document("_id").ok()?.get_str("t").ok()?).ok()
 }
 
+/// The [`text_bytes`](underlay_core::text_bytes) of a stored row.
+pub(crate) fn stored_text_bytes(schema: &RowSchema, row: &Document) -> usize {
+    let key = key_of(row).map_or(0, str::len);
+    let Ok(stored) = row.get_document("c") else { return key };
+    let texts = schema.columns.iter().filter(|column| column.column_type == ColumnType::Text);
+    let bytes = texts.filter_map(|column| stored.get_str(&column.name).ok()).map(str::len);
+    key + bytes.sum::<usize>()
+}
+
 /// The values of a stored row; an error names the column that does not fit.
 pub(crate) fn values(schema: &RowSchema, row: &Document) -> Result<RowValues, String> {
     let stored = row.get_document("c").map_err(|_| "it has no columns (field c)".to_owned())?;

@@ -6,8 +6,9 @@ use mongodb::options::Hint;
 use mongodb::{ClientSession, Collection};
 use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{Error, Query, TenantId};
+use underlay_core::{Error, PageEnd, Query, RowSchema, TenantId};
 
+use super::document::stored_text_bytes;
 use super::pipeline::{self, Pipeline};
 use crate::error::{Failure, Meaning};
 use crate::store::Open;
@@ -60,8 +61,14 @@ impl<'a> Reading<'a> {
         self
     }
 
-    /// What a pipeline comes to. The server ends one that runs for too long.
-    async fn run(&mut self, pipeline: &Pipeline, batch: usize) -> Result<Vec<Document>, Failure> {
+    /// What a pipeline comes to, up to the document that is the last one needed. The server ends one that runs for too
+    /// long.
+    async fn run(
+        &mut self,
+        pipeline: &Pipeline,
+        batch: usize,
+        mut is_last: impl FnMut(&Document) -> bool,
+    ) -> Result<Vec<Document>, Failure> {
         let limit = self.open.config.query_timeout;
         let batch = u32::try_from(batch).unwrap_or(u32::MAX);
         let aggregate = self
@@ -71,13 +78,27 @@ impl<'a> Reading<'a> {
             .batch_size(batch)
             .max_time(limit);
         let answer = async {
+            let mut taken = Vec::new();
+            let mut is_needed = |document: Document| {
+                let is_last = is_last(&document);
+                taken.push(document);
+                !is_last
+            };
             match &mut self.session {
-                None => aggregate.await?.try_collect().await,
+                None => {
+                    let mut found = aggregate.await?;
+                    while let Some(document) = found.try_next().await?
+                        && is_needed(document)
+                    {}
+                }
                 Some(session) => {
                     let mut found = aggregate.session(&mut *session).await?;
-                    found.stream(session).try_collect().await
+                    while let Some(document) = found.next(session).await.transpose()?
+                        && is_needed(document)
+                    {}
                 }
             }
+            Ok::<_, mongodb::error::Error>(taken)
         };
         // The server ends what runs too long. One that says nothing for longer than that is away.
         let found = match tokio::time::timeout(limit * 2, answer).await {
@@ -99,13 +120,14 @@ impl<'a> Reading<'a> {
         query: &Query,
         walk: &Walk<'_>,
     ) -> Result<bool, Failure> {
-        let looked = self.run(&pipeline::looked(tenant, query, walk), 1).await?;
+        let looked = self.run(&pipeline::looked(tenant, query, walk), 1, no_last).await?;
         Ok(pipeline::counted(&looked) > QUERY_ROWS_SCANNED_MAX as u64)
     }
 
     /// The rows of a page along a walk; none where it looks at more than it may.
     async fn page_along(
         &mut self,
+        schema: &RowSchema,
         tenant: &TenantId,
         query: &Query,
         walk: &Walk<'_>,
@@ -113,9 +135,14 @@ impl<'a> Reading<'a> {
         if !walk.ordered && self.is_too_broad(tenant, query, walk).await? {
             return Ok(None);
         }
-        let found = self.run(&pipeline::page(tenant, query, walk), query.limit + 1).await?;
+        let (mut end, mut is_full) = (PageEnd::of(query), false);
+        let is_last = |row: &Document| {
+            is_full = end.is_past_with(stored_text_bytes(schema, row));
+            is_full
+        };
+        let found = self.run(&pipeline::page(tenant, query, walk), query.limit + 1, is_last).await?;
         // A page that is not full has come to the end of the walk, or to its limit.
-        let may_be_cut = walk.ordered && walk.has_tests() && found.len() <= query.limit;
+        let may_be_cut = walk.ordered && walk.has_tests() && !is_full;
         if may_be_cut && self.is_too_broad(tenant, query, walk).await? {
             return Ok(None);
         }
@@ -123,9 +150,14 @@ impl<'a> Reading<'a> {
     }
 
     /// The documents of a page, and one more where another page follows.
-    pub(crate) async fn page(mut self, tenant: &TenantId, query: &Query) -> Result<Vec<Document>, Failure> {
+    pub(crate) async fn page(
+        mut self,
+        schema: &RowSchema,
+        tenant: &TenantId,
+        query: &Query,
+    ) -> Result<Vec<Document>, Failure> {
         for walk in query.page_walks() {
-            if let Some(found) = self.page_along(tenant, query, &walk).await? {
+            if let Some(found) = self.page_along(schema, tenant, query, &walk).await? {
                 return Ok(found);
             }
         }
@@ -136,18 +168,24 @@ impl<'a> Reading<'a> {
     pub(crate) async fn count(mut self, tenant: &TenantId, query: &Query) -> Result<u64, Failure> {
         self.is_exact = false;
         for walk in query.count_walks() {
-            let looked = pipeline::counted(&self.run(&pipeline::looked(tenant, query, &walk), 1).await?);
+            let looked =
+                pipeline::counted(&self.run(&pipeline::looked(tenant, query, &walk), 1, no_last).await?);
             if looked > QUERY_ROWS_SCANNED_MAX as u64 {
                 continue;
             }
             if !walk.has_tests() {
                 return Ok(looked);
             }
-            let passing = self.run(&pipeline::passing(tenant, query, &walk), 1).await?;
+            let passing = self.run(&pipeline::passing(tenant, query, &walk), 1, no_last).await?;
             return Ok(pipeline::counted(&passing));
         }
         Err(Failure::Answer(Error::count_too_broad()))
     }
+}
+
+/// Of what is needed to its end.
+fn no_last(_: &Document) -> bool {
+    false
 }
 
 /// Whether a page looks at no row beside those it gives.
@@ -159,6 +197,7 @@ fn is_exact(query: &Query) -> bool {
 pub(crate) async fn page_of_rows(
     open: &Open,
     rows: &Collection<Document>,
+    schema: &RowSchema,
     tenant: &TenantId,
     query: &Query,
 ) -> Result<Vec<Document>, Failure> {
@@ -166,9 +205,9 @@ pub(crate) async fn page_of_rows(
         let reading = Reading::new(open, rows.clone());
         if is_exact(query) {
             // One read is of one moment.
-            return Reading { is_exact: true, ..reading }.page(tenant, query).await;
+            return Reading { is_exact: true, ..reading }.page(schema, tenant, query).await;
         }
-        reading.with(snapshot(open).await?, query).page(tenant, query).await
+        reading.with(snapshot(open).await?, query).page(schema, tenant, query).await
     };
     retried(open, || Box::pin(read())).await
 }

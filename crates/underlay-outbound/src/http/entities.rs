@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use underlay_core::adapter::check_unit;
 use underlay_core::{
-    Atomicity, Entities, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Health, Query, StoredEntity,
-    TenantId, check_entity_ids, entity_not_prepared,
+    Atomicity, Entities, EntityChange, EntityPage, EntitySchema, EntityVersion, Error, Health, Query,
+    StoredEntity, TenantId, check_entity_ids, entity_not_prepared,
 };
 
 use super::HttpConfig;

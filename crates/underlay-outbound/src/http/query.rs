@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use hyper::{Method, StatusCode};
 use underlay_core::limits::{PAGE_ROWS_MAX, QUERY_ROWS_SCANNED_MAX};
 use underlay_core::{
-    Cursor, Direction, EntityPage, EntitySchema, Error, Query, StoredEntity, TenantId, Value,
+    Cursor, Direction, EntityPage, EntitySchema, Error, PageEnd, Query, StoredEntity, TenantId, Value,
 };
 
 use super::HttpEntities;
@@ -59,7 +59,7 @@ impl HttpEntities {
             walk.rows = query.limit;
         }
         let mut last = query.after.as_ref().map(|cursor| (cursor.value.clone(), cursor.key.clone()));
-        let (mut found, mut is_full) = (Vec::new(), false);
+        let (mut found, mut end, mut is_full) = (Vec::new(), PageEnd::of(query), false);
         let more = walk
             .each_page(Error::page_too_broad, |entities, _| {
                 for entity in entities {
@@ -70,7 +70,7 @@ impl HttpEntities {
                     }
                     last = Some(place);
                     if query.meets(schema, &entity.values) {
-                        if found.len() == query.limit {
+                        if end.is_past(&entity) {
                             is_full = true;
                             return Ok(ControlFlow::Break(()));
                         }

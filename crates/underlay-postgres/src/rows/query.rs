@@ -8,7 +8,7 @@
 
 use tokio_postgres::Row;
 use underlay_core::adapter::{Walk, sql_beyond, sql_comparisons, sql_condition, sql_direction, sql_name};
-use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
+use underlay_core::limits::{PAGE_TEXT_BYTES_MAX, QUERY_ROWS_SCANNED_MAX};
 use underlay_core::{Comparison, Cursor, Direction, Filter, Query, TenantId, Value};
 
 use crate::error::Failure;
@@ -17,6 +17,8 @@ use crate::rows::row_table::RowTable;
 
 /// The number of a row in its walk. No column has such a name.
 const PLACE: &str = "\"#\"";
+/// The bytes that a page has two rows before a row. No column has such a name.
+const BYTES: &str = "\"##\"";
 
 /// A statement with the values of its parameters, in order; the tenant is the first.
 #[derive(Debug, PartialEq)]
@@ -78,6 +80,27 @@ impl Select {
         }
     }
 
+    /// Ends a page with the row that reaches [`PAGE_TEXT_BYTES_MAX`], and one row more that shows whether another page
+    /// follows: the server sends no further ones. Where the shape of the rows says that they cannot reach it, the
+    /// statement stays as it is.
+    ///
+    /// What is counted is what [`PageEnd`](underlay_core::PageEnd) counts, so that both see the same end.
+    fn bounded(mut self, table: &RowTable<'_>, query: &Query, selected: &str, order: &str) -> Self {
+        if table.schema.row_text_bytes_max().saturating_mul(query.limit) < PAGE_TEXT_BYTES_MAX {
+            return self;
+        }
+        let bytes = format!(
+            "sum({}) OVER (ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) AS {BYTES}",
+            table.text_bytes()
+        );
+        let inner = self.sql.replacen(selected, &format!("rows.*, {bytes}"), 1);
+        self.sql = format!(
+            "SELECT {selected} FROM ({inner}) AS rows \
+             WHERE coalesce(rows.{BYTES}, 0) < {PAGE_TEXT_BYTES_MAX} ORDER BY {order}"
+        );
+        self
+    }
+
     fn filter(&mut self, filter: &Filter) {
         let column = sql_name(&filter.column);
         for (operator, value) in sql_comparisons(filter) {
@@ -98,18 +121,18 @@ pub(crate) fn select_page(table: &RowTable<'_>, tenant: &TenantId, query: &Query
     let limit = query.limit + 1;
     let along = if walk.ordered { query.sort.direction } else { Direction::Ascending };
     let order = order_by(walk.column, along);
+    let selected = table.selected();
     if walk.is_exact() {
-        let head = format!("SELECT {} FROM {} AS rows", table.selected(), table.name);
+        let head = format!("SELECT {selected} FROM {} AS rows", table.name);
         select.begin(&head, walk);
         select.after(query, walk);
         select.sql.push_str(&format!(" ORDER BY {order} LIMIT {limit}"));
-        return select;
+        return select.bounded(table, query, &selected, &order);
     }
+    let looked_at = format!("{selected}, rows.{PLACE} > {QUERY_ROWS_SCANNED_MAX}");
     let head = format!(
-        "SELECT {columns}, rows.{PLACE} > {QUERY_ROWS_SCANNED_MAX} FROM (SELECT rows.*, row_number() OVER \
-         (ORDER BY {order}) AS {PLACE} FROM {table} AS rows",
-        columns = table.selected(),
-        table = table.name
+        "SELECT {looked_at} FROM (SELECT rows.*, row_number() OVER (ORDER BY {order}) AS {PLACE} FROM {} AS rows",
+        table.name
     );
     select.begin(&head, walk);
     if walk.ordered {
@@ -129,7 +152,7 @@ pub(crate) fn select_page(table: &RowTable<'_>, tenant: &TenantId, query: &Query
         format!("rows.{PLACE} > {QUERY_ROWS_SCANNED_MAX} DESC, {order}")
     };
     select.sql.push_str(&format!(")) ORDER BY {order} LIMIT {limit}"));
-    select
+    select.bounded(table, query, &looked_at, &order)
 }
 
 /// Counts the rows along a walk: how many pass its tests, and how many were looked at.

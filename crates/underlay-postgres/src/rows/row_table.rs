@@ -3,8 +3,8 @@
 //! Values are always bound, names are always quoted, and no schema allows a name that could end a quote.
 
 use tokio_postgres::Row;
-use underlay_core::RowSchema;
 use underlay_core::adapter::sql_name;
+use underlay_core::{ColumnType, RowSchema};
 
 use crate::error::Failure;
 use crate::log::event_row;
@@ -25,6 +25,15 @@ impl RowTable<'_> {
         let columns = self.schema.columns.iter().map(|column| column.name.as_str());
         let names = std::iter::once("key").chain(columns).chain(self.beside.iter().copied());
         names.map(|name| format!("rows.{}", sql_name(name))).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The [`text_bytes`](underlay_core::text_bytes) of a row. Of a text that is stored elsewhere its length is known
+    /// without reading it.
+    pub(crate) fn text_bytes(&self) -> String {
+        let texts = self.schema.columns.iter().filter(|column| column.column_type == ColumnType::Text);
+        let bytes =
+            texts.map(|column| format!(" + coalesce(octet_length(rows.{}), 0)", sql_name(&column.name)));
+        format!("octet_length(rows.\"key\"){}", bytes.collect::<String>())
     }
 
     /// How many columns that are.

@@ -5,7 +5,7 @@
 
 use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{Direction, Error, Query, RowSchema, Value};
+use underlay_core::{Direction, Error, PageEnd, PagedRow, Query, RowSchema, Value};
 
 use super::chunk::{Chunk, Part};
 use super::document::{self, Fields};
@@ -18,7 +18,7 @@ const CHUNK_MAX: usize = 1_000;
 /// The rows of a tenant that are found by the same indexes.
 pub(crate) trait Rows: Sync {
     /// A row as it is answered.
-    type Row: Send;
+    type Row: PagedRow + Send;
     /// What the rows of a chunk are stored by.
     type By: Send + Sync;
 
@@ -122,7 +122,7 @@ impl<R: Rows> Reading<'_, R> {
         }
         // One more than the page has says that another follows.
         let wanted = self.query.limit + 1;
-        let (mut page, mut looked) = (Vec::new(), 0);
+        let (mut page, mut end, mut looked) = (Vec::new(), PageEnd::of(self.query), 0);
         loop {
             let count = if walk.has_tests() { CHUNK_MAX } else { CHUNK_MAX.min(wanted - page.len()) };
             let part = Part { column: walk.column, range: &range, direction, count };
@@ -134,10 +134,12 @@ impl<R: Rows> Reading<'_, R> {
                 }
                 looked += 1;
                 if !walk.has_tests() || walk.passes(schema, &document::row(schema, &fields)) {
-                    page.push(self.rows.read(&by, key_of(&member, walk)?, &fields)?);
-                }
-                if page.len() == wanted {
-                    return Ok(Some(page));
+                    let row = self.rows.read(&by, key_of(&member, walk)?, &fields)?;
+                    let is_past = end.is_past(&row);
+                    page.push(row);
+                    if is_past {
+                        return Ok(Some(page));
+                    }
                 }
             }
             match last.filter(|_| chunk.more) {

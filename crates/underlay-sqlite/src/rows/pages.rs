@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, params_from_iter};
 use underlay_core::adapter::Walk;
 use underlay_core::limits::QUERY_ROWS_SCANNED_MAX;
-use underlay_core::{Error, Query, TenantId};
+use underlay_core::{Error, PageEnd, PagedRow, Query, TenantId};
 
 use crate::error::Failure;
 use crate::rows::query;
@@ -13,7 +13,7 @@ use crate::rows::row_table::{RowTable, Stored};
 ///
 /// # Errors
 /// `TooBroad` where every way looks at more rows than it may.
-pub(crate) fn page<R>(
+pub(crate) fn page<R: PagedRow>(
     connection: &Connection,
     table: &RowTable<'_>,
     tenant: &TenantId,
@@ -66,7 +66,7 @@ fn count_passing(
 
 /// The rows of a page, and one more where another page follows; `None` where the walk looks at more rows
 /// than it may.
-fn walk_page<R>(
+fn walk_page<R: PagedRow>(
     connection: &Connection,
     table: &RowTable<'_>,
     tenant: &TenantId,
@@ -84,15 +84,16 @@ fn walk_page<R>(
     let tested = walk.ordered && walk.has_tests();
     let mut rows = Vec::new();
     let mut looked = 0;
-    while rows.len() <= query.limit
-        && let Some(row) = found.next()?
-    {
+    let (mut end, mut is_past) = (PageEnd::of(query), false);
+    while !is_past && let Some(row) = found.next()? {
         looked += 1;
         if tested && looked > QUERY_ROWS_SCANNED_MAX {
             return Ok(None);
         }
         if !tested || row.get::<_, bool>(table.width())? {
-            rows.push(read(row)?);
+            let row = read(row)?;
+            is_past = end.is_past(&row);
+            rows.push(row);
         }
     }
     Ok(Some(rows))

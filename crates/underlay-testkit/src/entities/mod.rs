@@ -30,7 +30,7 @@ pub use conditions::{conditions_hold, random_queries_agree_with_a_naive_filter};
 pub use damage::a_damaged_entity_is_named;
 pub use hostile::hostile_text_in_entities_is_data;
 pub use misfits::misfit_entities_are_invalid;
-pub use pages::entity_pages_follow_each_other;
+pub use pages::{entity_pages_are_bounded_in_bytes, entity_pages_follow_each_other};
 pub use reading::entities_are_read_back;
 pub use reopening::reopening_keeps_entities;
 pub use shapes::{
@@ -109,6 +109,8 @@ macro_rules! entities_cases {
                 "A repeat of a commit gets the first answer and changes no entity, whatever the entities are by then."
             25 one_of_the_commits_that_update_an_entity_is_stored
                 "Of commits written together that update one entity from one version, one is stored, and the others alone fail."
+            26 entity_pages_are_bounded_in_bytes
+                "A page ends with the entity that reaches `PAGE_TEXT_BYTES_MAX`, and says that more follow."
         }
     };
 }

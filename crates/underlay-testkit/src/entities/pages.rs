@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use underlay_core::{Comparison, Condition, Cursor, Direction, Query, RowValues, Sort, StoredEntity, Value};
+use underlay_core::limits::{PAGE_ROWS_MAX, PAGE_TEXT_BYTES_MAX, TEXT_BYTES_MAX};
+use underlay_core::{
+    Comparison, Condition, Cursor, Direction, Query, RowValues, Sort, StoredEntity, Value, text_bytes,
+};
 
 use super::Subject;
 use super::subject::{decimal, member, member_of, moment, text};
@@ -12,6 +15,11 @@ use crate::concurrent::finished;
 const ENTITIES: usize = 24;
 /// No walk here has as many entities.
 const WALK_ENTITIES_MAX: usize = 10_000;
+/// Entities that are more than one page by their bytes.
+const LARGE_ENTITIES: usize = PAGE_TEXT_BYTES_MAX / LARGE_BYTES + 4;
+const LARGE_BYTES: usize = TEXT_BYTES_MAX / 2;
+/// How many of those are stored at once.
+const LARGE_IN_UNIT: usize = 8;
 
 fn sorts() -> Vec<Sort> {
     let columns = [
@@ -76,6 +84,36 @@ pub async fn entity_pages_follow_each_other<F: EntitiesFixture>(fixture: F) {
     written_all_the_time(&subject.seen_by("busy")).await;
 }
 
+/// Sentence 26: a page ends with the entity that reaches `PAGE_TEXT_BYTES_MAX`, and says that more follow.
+pub async fn entity_pages_are_bounded_in_bytes<F: EntitiesFixture>(fixture: F) {
+    let subject = Subject::of(&fixture).await;
+    let note_at = subject.schema.column_at("note").expect("there is a note");
+    let ids: Vec<String> = (0..LARGE_ENTITIES).map(|number| format!("large-{number:02}")).collect();
+    for some in ids.chunks(LARGE_IN_UNIT) {
+        let large = |id: &String| {
+            let mut values = member(id, "large", i64::from(id.as_bytes()[7]));
+            values[note_at] = text(&"n".repeat(LARGE_BYTES));
+            subject.create(id, values)
+        };
+        subject.apply_each(some.iter().map(large).collect()).await;
+    }
+    let of_owner = Condition::compare("owner", Comparison::Eq, text("large"));
+    for sort in [Sort::default(), Sort { column: Some("code".to_owned()), direction: Direction::Descending }]
+    {
+        for condition in [Condition::default(), of_owner.clone()] {
+            let query = Query { sort: sort.clone(), ..Query::of(condition, &subject.schema) };
+            let query = query.limit(PAGE_ROWS_MAX);
+            assert!(subject.query(&query).await.next.is_some(), "the first page says that more follow");
+            let mut read: Vec<String> =
+                walk(&subject, &query).await.into_iter().map(|entity| entity.id).collect();
+            if sort.direction == Direction::Descending {
+                read.reverse();
+            }
+            assert_eq!(read, ids, "the pages by {sort:?} leave out and repeat none");
+        }
+    }
+}
+
 /// Reads page after page, with the cursor as it travels outside: as text.
 async fn walk(subject: &Subject, query: &Query) -> Vec<StoredEntity> {
     let mut query = query.clone();
@@ -83,6 +121,9 @@ async fn walk(subject: &Subject, query: &Query) -> Vec<StoredEntity> {
     loop {
         let page = subject.query(&query).await;
         assert!(page.entities.len() <= query.limit, "a page of {} has {}", query.limit, page.entities.len());
+        let before_last = page.entities.iter().rev().skip(1);
+        let bytes: usize = before_last.map(|entity| text_bytes(&entity.id, &entity.values)).sum();
+        assert!(bytes < PAGE_TEXT_BYTES_MAX, "a page has {bytes} bytes before its last entity");
         let last = page.entities.last().map(|entity| entity.id.clone());
         entities.extend(page.entities);
         let Some(next) = page.next else { return entities };

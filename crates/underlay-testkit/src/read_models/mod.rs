@@ -34,7 +34,7 @@ pub use generations::{
 pub use hostile::hostile_text_is_data;
 pub use misfits::misfits_are_invalid;
 pub use orders::{a_swap_is_bound_to_its_order, an_order_is_replaced_by_who_knows_it};
-pub use pages::pages_follow_each_other;
+pub use pages::{pages_are_bounded_in_bytes, pages_follow_each_other};
 pub use reflected::rows_say_what_they_reflect;
 pub use reopening::reopening_keeps_rows;
 pub use rows::{rows_are_read_back, upsert_patch_and_delete};
@@ -108,6 +108,8 @@ macro_rules! read_models_cases {
                 "What was ordered of a view is listed with it, and replaced by one of all who know its number."
             26 a_swap_is_bound_to_its_order
                 "A swap that names the number of an order takes place only while the order has that number."
+            27 pages_are_bounded_in_bytes
+                "A page ends with the row that reaches `PAGE_TEXT_BYTES_MAX`, and says that more follow."
         }
     };
 }

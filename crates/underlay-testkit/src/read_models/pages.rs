@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use underlay_core::{Comparison, Cursor, Direction, Filter, Query, RowValues, Sort, Value};
+use underlay_core::limits::{PAGE_ROWS_MAX, PAGE_TEXT_BYTES_MAX, TEXT_BYTES_MAX};
+use underlay_core::{Comparison, Cursor, Direction, Filter, Query, RowValues, Sort, Value, text_bytes};
 
 use super::Subject;
 use super::subject::{decimal, moment, row, row_of, text};
@@ -12,6 +13,11 @@ use crate::concurrent::finished;
 const ROWS: usize = 24;
 /// No walk here has as many rows.
 const WALK_ROWS_MAX: usize = 10_000;
+/// Rows that are more than one page by their bytes.
+const LARGE_ROWS: usize = PAGE_TEXT_BYTES_MAX / LARGE_BYTES + 4;
+const LARGE_BYTES: usize = TEXT_BYTES_MAX / 2;
+/// How many of those are stored at once.
+const LARGE_IN_BATCH: usize = 8;
 
 fn sorts() -> Vec<Sort> {
     let columns = [None, Some("owner"), Some("entries"), Some("balance"), Some("open"), Some("changed_at")];
@@ -69,6 +75,39 @@ pub async fn pages_follow_each_other<F: ReadModelsFixture>(fixture: F) {
     rows_written_all_the_time(&subject).await;
 }
 
+/// Sentence 27: a page ends with the row that reaches `PAGE_TEXT_BYTES_MAX`, and says that more follow.
+pub async fn pages_are_bounded_in_bytes<F: ReadModelsFixture>(fixture: F) {
+    let subject = Subject::of(&fixture).await;
+    let note_at = subject.table.schema.column_at("note").expect("there is a note");
+    let keys: Vec<String> = (0..LARGE_ROWS).map(|number| format!("large-{number:02}")).collect();
+    for (batch, some) in keys.chunks(LARGE_IN_BATCH).enumerate() {
+        let large = |key: &String| {
+            let mut values = row("large", batch as i64);
+            values[note_at] = text(&"n".repeat(LARGE_BYTES));
+            subject.upsert(key, values)
+        };
+        subject.apply(some.iter().map(large).collect()).await;
+    }
+    let filters = [None, Some(("owner", text("large")))];
+    for sort in
+        [Sort::default(), Sort { column: Some("entries".to_owned()), direction: Direction::Descending }]
+    {
+        for filter in &filters {
+            let mut query = Query { sort: sort.clone(), ..Query::default() }.limit(PAGE_ROWS_MAX);
+            if let Some((column, value)) = filter {
+                query = query.filter(*column, Comparison::Eq, value.clone());
+            }
+            assert!(subject.query(&query).await.next.is_some(), "the first page says that more follow");
+            let mut read: Vec<String> =
+                walk(&subject, &query).await.into_iter().map(|(key, _)| key).collect();
+            if sort.direction == Direction::Descending {
+                read.reverse();
+            }
+            assert_eq!(read, keys, "the pages by {sort:?} leave out and repeat none");
+        }
+    }
+}
+
 /// Reads page after page, with the cursor as it travels outside: as text.
 async fn walk(subject: &Subject, query: &Query) -> Vec<(String, RowValues)> {
     let mut query = query.clone();
@@ -76,6 +115,9 @@ async fn walk(subject: &Subject, query: &Query) -> Vec<(String, RowValues)> {
     loop {
         let page = subject.query(&query).await;
         assert!(page.rows.len() <= query.limit, "a page of {} has {} rows", query.limit, page.rows.len());
+        let before_last = page.rows.iter().rev().skip(1);
+        let bytes: usize = before_last.map(|(key, values)| text_bytes(key, values)).sum();
+        assert!(bytes < PAGE_TEXT_BYTES_MAX, "a page has {bytes} bytes before its last row");
         let last = page.rows.last().map(|(key, _)| key.clone());
         rows.extend(page.rows);
         let Some(next) = page.next else { return rows };

@@ -48,6 +48,8 @@ enum Mutation {
     ForgetsDeepConditions,
     /// A page leaves out what has the value of the cursor.
     LosesTies,
+    /// A page has as many entities as were asked for, however large they are.
+    FillsPages,
     /// Two entities may have the same unique value.
     ForgetsUniqueness,
     /// Who breaks a rule is told the value.
@@ -335,7 +337,20 @@ impl Entities for Mutant {
             self.prepare(schema).await?;
         }
         let tenant = &self.tenant(tenant);
-        let page = self.below().query(schema, tenant, &self.broken(query)).await;
+        let mut page = self.below().query(schema, tenant, &self.broken(query)).await;
+        if self.is(Mutation::FillsPages)
+            && let Ok(page) = &mut page
+        {
+            while page.entities.len() < query.limit
+                && let Some(next) = page.next.take()
+            {
+                let rest =
+                    Query { after: Some(next), ..query.clone() }.limit(query.limit - page.entities.len());
+                let more = self.below().query(schema, tenant, &rest).await?;
+                page.entities.extend(more.entities);
+                page.next = more.next;
+            }
+        }
         match (self.told(page), self.mutation) {
             (Err(Error::Damaged(_)), Mutation::HidesDamage) => {
                 Ok(EntityPage { entities: Vec::new(), next: None })
@@ -501,6 +516,7 @@ caught! {
     three_truths_by_chance: random_queries_agree_with_a_naive_filter fails on KnowsThreeTruths;
     deep_conditions_forgotten: random_queries_agree_with_a_naive_filter fails on ForgetsDeepConditions;
     ties_lost: entity_pages_follow_each_other fails on LosesTies;
+    pages_filled: entity_pages_are_bounded_in_bytes fails on FillsPages;
     uniqueness_forgotten: a_unique_value_is_there_once fails on ForgetsUniqueness;
     the_value_told: a_unique_value_is_there_once fails on TellsTheValue;
     entities_shared: entities_belong_to_their_tenant fails on SharesEntities;

@@ -92,6 +92,8 @@ enum Mutation {
     RefusesLargeTenants,
     /// Only the most promising way to the rows is tried.
     TriesOneWay,
+    /// A page has as many rows as were asked for, however large they are.
+    FillsPages,
     /// A scan ends with the rows of one tenant.
     ScansOneTenant,
     /// A page of a scan begins with the row that the one before has ended with.
@@ -519,6 +521,19 @@ impl ReadModels for Models {
             Mutation::CountsRowsToTheCursor | Mutation::LosesTies => {
                 return self.page_without_cursor(table, tenant, query).await;
             }
+            Mutation::FillsPages => {
+                let mut page = self.inner.query(table, tenant, query).await?;
+                while page.rows.len() < query.limit
+                    && let Some(next) = page.next.take()
+                {
+                    let rest =
+                        Query { after: Some(next), ..query.clone() }.limit(query.limit - page.rows.len());
+                    let more = self.inner.query(table, tenant, &rest).await?;
+                    page.rows.extend(more.rows);
+                    page.next = more.next;
+                }
+                return Ok(page);
+            }
             Mutation::ReadsThePositionFirst => {
                 let position = self.inner.checkpoint(table).await?.position;
                 tokio::task::yield_now().await;
@@ -611,6 +626,7 @@ caught! { read_models;
     pages_without_end: a_query_looks_at_a_bounded_number_of_rows fails on LooksWithoutEnd;
     large_tenants_refused: a_query_looks_at_a_bounded_number_of_rows fails on RefusesLargeTenants;
     one_way_tried: a_query_looks_at_a_bounded_number_of_rows fails on TriesOneWay;
+    pages_filled: pages_are_bounded_in_bytes fails on FillsPages;
     a_scan_of_one_tenant: a_scan_yields_every_row fails on ScansOneTenant;
     a_row_scanned_twice: a_scan_yields_every_row fails on RepeatsTheLastOfAPage;
     a_scan_after_its_place: a_scan_yields_every_row fails on ScansAfterThePlace;
