@@ -2,7 +2,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use underlay_core::limits::PAGE_ROWS_MAX;
+use underlay_core::limits::{PAGE_ROWS_MAX, PAGE_TEXT_BYTES_MAX};
 use underlay_core::{
     Cursor, Entity, EntityId as _, EntityPage, EntityVersion, Error, Persistent, Query, StoredEntity,
 };
@@ -176,17 +176,13 @@ impl<T: Persistent> Repository<T> {
     /// All that meet a specification, [`PAGE_ROWS_MAX`] at most.
     ///
     /// # Errors
-    /// [`Error::TooBroad`] where there are more, or too many would be looked at.
+    /// [`Error::TooBroad`] where there are more, or they reach [`PAGE_TEXT_BYTES_MAX`], or too many would be looked at.
     pub async fn find(&self, by: impl ByQuery<T::Stored>) -> Result<Vec<T>, Error> {
         let page = self.stored.query(&by.into_query().limit(PAGE_ROWS_MAX)).await?;
-        if page.next.is_some() {
-            return Err(Error::TooBroad(format!(
-                "more than PAGE_ROWS_MAX = {PAGE_ROWS_MAX} entities {} meet this; ask for less, or for one page after \
-                 the other",
-                T::Stored::NAME
-            )));
+        match page.next {
+            Some(_) => Err(more_than_a_page(T::Stored::NAME)),
+            None => read_all(page),
         }
-        read_all(page)
     }
 
     /// One that meets a specification: the first by id; none where there is none.
@@ -200,9 +196,14 @@ impl<T: Persistent> Repository<T> {
     /// The entities of a query, as many as its limit says.
     ///
     /// # Errors
-    /// [`Error::TooBroad`] where too many would be looked at.
+    /// [`Error::TooBroad`] where they reach [`PAGE_TEXT_BYTES_MAX`] before, or too many would be looked at.
     pub async fn query(&self, by: impl ByQuery<T::Stored>) -> Result<Vec<T>, Error> {
-        read_all(self.stored.query(&by.into_query()).await?)
+        let query = by.into_query();
+        let page = self.stored.query(&query).await?;
+        match page.next {
+            Some(_) if page.entities.len() < query.limit => Err(more_than_a_page(T::Stored::NAME)),
+            _ => read_all(page),
+        }
     }
 
     /// A page of a query. `cursor` is the `next` of the page before, of the same query.
@@ -239,6 +240,14 @@ impl<T: Persistent> Repository<T> {
     pub async fn count(&self, by: impl ByQuery<T::Stored>) -> Result<u64, Error> {
         self.stored.count(&by.into_query()).await
     }
+}
+
+/// That a page does not hold what was asked for at once.
+fn more_than_a_page(name: &str) -> Error {
+    Error::TooBroad(format!(
+        "more entities {name} meet this than PAGE_ROWS_MAX = {PAGE_ROWS_MAX}, or more bytes of them than \
+         PAGE_TEXT_BYTES_MAX = {PAGE_TEXT_BYTES_MAX}; ask for less, or for one page after the other"
+    ))
 }
 
 /// Refuses to create what was stored before.
