@@ -76,7 +76,10 @@ impl HeldLease {
     /// Gives it back and waits for that, so that another process can take it at once.
     pub(crate) async fn release(self) {
         drop(self.wanted);
-        if let Err(error) = self.keeping.await {
+        // Where the program ends at once, the task does too, and the lease runs out.
+        if let Err(error) = self.keeping.await
+            && error.is_panic()
+        {
             tracing::error!(name = self.lease.name, %error, "the task of a lease ended badly");
         }
     }
