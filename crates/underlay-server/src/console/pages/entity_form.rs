@@ -171,7 +171,7 @@ impl Typed {
                     @let nothing = format!("{FIELD_NOTHING}{}", column.name);
                     div class="field check" {
                         input id=(nothing) type="checkbox" name=(nothing) value="true" checked[self.is_nothing(column)];
-                        label for=(nothing) { "Nothing, where no letter is typed" }
+                        label for=(nothing) { "No value where it is left empty" }
                     }
                 }
                 small class="hint" id=(described) {
