@@ -47,12 +47,14 @@ enum Ending {
     Rule,
     Invalid,
     Unavailable,
+    Uncertain,
     Damaged,
     Failed,
 }
 
 impl Ending {
-    const WORDS: [&str; 7] = ["done", "conflict", "rule", "invalid", "unavailable", "damaged", "failed"];
+    const WORDS: [&str; 8] =
+        ["done", "conflict", "rule", "invalid", "unavailable", "uncertain", "damaged", "failed"];
 
     fn of<T>(answer: &Result<T, Error>) -> Self {
         match answer {
@@ -61,6 +63,7 @@ impl Ending {
             Err(Error::RuleViolation(_)) => Self::Rule,
             Err(Error::Invalid(_) | Error::NotFound(_) | Error::TooBroad(_)) => Self::Invalid,
             Err(Error::Unavailable { .. }) => Self::Unavailable,
+            Err(Error::UnitUncertain { .. }) => Self::Uncertain,
             Err(Error::Damaged(_)) => Self::Damaged,
             Err(_) => Self::Failed,
         }

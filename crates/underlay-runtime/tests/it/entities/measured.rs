@@ -57,7 +57,7 @@ async fn calls_are_counted_by_entity_operation_and_outcome() {
             "entity=owner,operation=apply,outcome=rule} 1",
             "entity=rate,operation=apply,outcome=conflict} 1",
             "entity=rate,operation=apply,outcome=done} 2",
-            "entity=rate,operation=apply,outcome=unavailable} 1",
+            "entity=rate,operation=apply,outcome=uncertain} 1",
             "entity=rate,operation=count,outcome=done} 1",
             "entity=rate,operation=load,outcome=unavailable} 1",
             "entity=rate,operation=query,outcome=done} 1",
