@@ -1,12 +1,15 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use temporalio_client::Client as SdkClient;
-use temporalio_client::grpc::OperatorService;
+use temporalio_client::grpc::{OperatorService, WorkflowService};
+use temporalio_client::tonic::Code;
 use temporalio_common::protos::temporal::api::common::v1::{Memo, Payload, SearchAttributes};
 use temporalio_common::protos::temporal::api::enums::v1::IndexedValueType;
 use temporalio_common::protos::temporal::api::operatorservice::v1::{
     AddSearchAttributesRequest, ListSearchAttributesRequest,
 };
+use temporalio_common::protos::temporal::api::workflowservice::v1::CountWorkflowExecutionsRequest;
 use underlay_core::ports::Job;
 
 use crate::client::call;
@@ -15,6 +18,10 @@ use crate::job::to_payload;
 const KIND: &str = "UnderlayKind";
 /// What a line says of its kind and of its name.
 const LINE: &str = "line";
+
+/// How often a server is asked whether it knows the attributes by now, and how long.
+const KNOWN_LOOK: Duration = Duration::from_millis(100);
+const KNOWN_MAX: Duration = Duration::from_secs(15);
 
 /// What people search jobs by. All are keywords.
 pub(crate) const NAMES: [&str; 6] =
@@ -35,7 +42,7 @@ pub(crate) async fn register(client: &SdkClient, namespace: &str) -> bool {
     let search_attributes = missing.iter().map(|&name| (name.to_owned(), keyword)).collect();
     let asked = AddSearchAttributesRequest { search_attributes, namespace: namespace.clone() };
     match client.add_search_attributes(call(asked)).await {
-        Ok(_) => true,
+        Ok(_) => are_known(client, namespace).await,
         Err(status) => {
             let names: String = missing.iter().map(|name| format!(" --name {name} --type Keyword")).collect();
             tracing::warn!(
@@ -47,6 +54,24 @@ pub(crate) async fn register(client: &SdkClient, namespace: &str) -> bool {
             false
         }
     }
+}
+
+/// Waits until the server takes search attributes that were just registered: it learns of them a while after it has
+/// answered. Says whether it does.
+async fn are_known(mut client: SdkClient, namespace: String) -> bool {
+    let query = NAMES.map(|name| format!("{name} = ''")).join(" OR ");
+    let asked = CountWorkflowExecutionsRequest { namespace, query };
+    let knows = async {
+        // Any other trouble says nothing about them.
+        while client
+            .count_workflow_executions(call(asked.clone()))
+            .await
+            .is_err_and(|status| status.code() == Code::InvalidArgument)
+        {
+            tokio::time::sleep(KNOWN_LOOK).await;
+        }
+    };
+    tokio::time::timeout(KNOWN_MAX, knows).await.is_ok()
 }
 
 /// What a job is found by.
