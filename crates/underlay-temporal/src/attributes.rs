@@ -10,7 +10,7 @@ use temporalio_common::protos::temporal::api::operatorservice::v1::{
     AddSearchAttributesRequest, ListSearchAttributesRequest,
 };
 use temporalio_common::protos::temporal::api::workflowservice::v1::CountWorkflowExecutionsRequest;
-use underlay_core::ports::Job;
+use underlay_core::ports::{Clock as _, Job, SystemClock};
 
 use crate::client::call;
 use crate::job::to_payload;
@@ -68,7 +68,7 @@ async fn are_known(mut client: SdkClient, namespace: String) -> bool {
             .await
             .is_err_and(|status| status.code() == Code::InvalidArgument)
         {
-            tokio::time::sleep(KNOWN_LOOK).await;
+            SystemClock.sleep(KNOWN_LOOK).await;
         }
     };
     tokio::time::timeout(KNOWN_MAX, knows).await.is_ok()

@@ -118,8 +118,5 @@ fn cut_at_end<R: PagedRow>(rows: &mut Vec<R>, query: &Query, schema: &RowSchema)
     rows.truncate(past);
     let last = rows.last()?;
     let sort_at = query.sort.column.as_deref().and_then(|name| schema.column_at(name));
-    Some(Cursor {
-        value: sort_at.and_then(|at| last.values().get(at).cloned()),
-        key: last.key().to_owned(),
-    })
+    Some(Cursor { value: sort_at.and_then(|at| last.values().get(at).cloned()), key: last.key().to_owned() })
 }

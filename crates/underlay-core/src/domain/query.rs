@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::domain::condition::value_in;
 use crate::domain::Condition;
+use crate::domain::condition::value_in;
 use crate::words::limits::{PAGE_ROWS_MAX, QUERY_FILTERS_MAX};
 use crate::words::{Error, RowSchema, Value};
 
