@@ -45,12 +45,17 @@ pub(crate) async fn told(asked: JoinHandle<Result<JobEnd, Error>>) -> JobEnd {
 /// Waits until as many workflows fit a query. A busy server may leave one question without an answer.
 pub(crate) async fn until_count(server: &servers::Temporal, query: &str, count: usize) {
     let wanted = format!("Total: {count}");
+    let mut told = None;
     let counting = async {
-        while !server.ask(&["workflow", "count", "--query", query]).is_ok_and(|told| told.trim() == wanted) {
+        while told.as_ref().is_none_or(|told: &String| told.trim() != wanted) {
             tokio::task::yield_now().await;
+            told = server.ask(&["workflow", "count", "--query", query]).ok();
         }
     };
-    within(counting).await;
+    if tokio::time::timeout(SOON, counting).await.is_err() {
+        let there = server.ask(&["workflow", "list"]);
+        panic!("{query}: {wanted} was waited for, and the server says {told:?}; it has {there:?}");
+    }
 }
 
 /// Waits until every workflow has ended: who is told in the process itself knows it earlier than the server.

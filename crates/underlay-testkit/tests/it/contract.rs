@@ -58,12 +58,12 @@ fn the_event_store_suite_follows_its_contract() {
 
 #[test]
 fn the_read_models_suite_follows_its_contract() {
-    assert_suite_follows_docs(read_models::CASES, READ_MODELS, "ReadModels", 26);
+    assert_suite_follows_docs(read_models::CASES, READ_MODELS, "ReadModels", 27);
 }
 
 #[test]
 fn the_entities_suite_follows_its_contract() {
-    assert_suite_follows_docs(entities::CASES, ENTITIES, "Entities", 25);
+    assert_suite_follows_docs(entities::CASES, ENTITIES, "Entities", 26);
 }
 
 #[test]
