@@ -33,7 +33,8 @@ impl Entities for MongoStore {
         check_prepared(&self.0, &schema.name).await?;
         let addresses: Vec<Bson> = ids.iter().map(|id| Bson::Document(row_id(tenant, id))).collect();
         let rows = collection(&self.0, &schema.name);
-        let batch = u32::try_from(ids.len()).unwrap_or(u32::MAX).max(1);
+        // One more than may be found: where a batch is full, the server keeps a cursor and is asked once more.
+        let batch = u32::try_from(ids.len()).unwrap_or(u32::MAX).saturating_add(1);
         let find = async {
             let found = rows.find(doc! { "_id": { "$in": addresses } }).batch_size(batch).await?;
             found.try_collect::<Vec<Document>>().await

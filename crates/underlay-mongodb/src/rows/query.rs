@@ -70,7 +70,8 @@ impl<'a> Reading<'a> {
         mut is_last: impl FnMut(&Document) -> bool,
     ) -> Result<Vec<Document>, Failure> {
         let limit = self.open.config.query_timeout;
-        let batch = u32::try_from(batch).unwrap_or(u32::MAX);
+        // One more than may come: where a batch is full, the server keeps a cursor and is asked once more.
+        let batch = u32::try_from(batch).unwrap_or(u32::MAX).saturating_add(1);
         let aggregate = self
             .rows
             .aggregate(pipeline.stages.clone())
