@@ -253,7 +253,7 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
             (Some(code.as_str()), Some(message.as_str()), body)
         }
     };
-    connection.prepare_cached(include_str!("sql/insert_commit.sql"))?.execute(params![
+    let inserted = connection.prepare_cached(include_str!("sql/insert_commit.sql"))?.execute(params![
         tenant,
         &commit.id.0.as_bytes()[..],
         &commit.fingerprint.0[..],
@@ -265,5 +265,6 @@ fn import_one(connection: &Connection, commit: &ArchivedCommit) -> Result<(), Fa
         stored_number(commit.events.len() as u64),
         recorded_at,
     ])?;
-    Ok(())
+    // It was looked for in this transaction.
+    if inserted == 0 { Err(append::id_without_commit(commit.id)) } else { Ok(()) }
 }

@@ -33,7 +33,7 @@ pub struct SqliteConfig {
     pub poll_interval: Duration,
     /// Stamps commits.
     pub clock: Arc<dyn Clock>,
-    /// Bytes of pages the writing connection keeps.
+    /// Bytes of pages the writing connection keeps. More is not better: a commit that splits a page looks through all.
     pub writer_cache_bytes: usize,
     /// Bytes of pages each reading connection keeps.
     pub reader_cache_bytes: usize,
@@ -55,7 +55,7 @@ impl Default for SqliteConfig {
             wal_bytes_max: 64 << 20,
             poll_interval: Duration::from_millis(100),
             clock: Arc::new(SystemClock),
-            writer_cache_bytes: 64 << 20,
+            writer_cache_bytes: 16 << 20,
             reader_cache_bytes: 16 << 20,
             leases: false,
             faults: FaultHook::default(),

@@ -15,9 +15,9 @@ use crate::error::Failure;
 const FRAME_BYTES: u64 = 4096 + 24;
 /// Frames worth copying into the database.
 const FRAMES_MIN: u64 = 1024;
-/// Writes between two checkpoints, where the WAL has room for their frames: of two hundred callers at
-/// most one waits behind one.
-const WRITES_MIN: u32 = 200;
+/// Writes between two checkpoints, where the WAL has room for their frames. Those of the next write wait behind one
+/// too, and of a hundred callers less than one is to wait.
+const WRITES_MIN: u32 = 300;
 /// How long nothing is to come before frames are copied into the database at leisure.
 const REST: Duration = Duration::from_millis(100);
 /// How long a restart waits for readers to leave the WAL.

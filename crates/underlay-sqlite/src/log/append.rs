@@ -123,41 +123,59 @@ impl<'c> LogWriter<'c> {
 
     fn write_one(&mut self, request: &Request, head: &mut Head, guard: Guard) -> Result<Answer, Failure> {
         let commit = &request.commit;
-        match self.known_answer(request) {
-            Ok(Some(answer)) => return Ok(answer),
-            Ok(None) => {}
-            // What is damaged about one commit fails no other.
-            Err(failure) if !failure.is_of_the_file() => return Ok(Err(failure.into())),
-            Err(failure) => return Err(failure),
+        // The row of a commit finds out by itself whether its id is there. Where the one it names is there, or where
+        // entities might be refused before that row, it is looked for first.
+        let asks_first = !commit.entities.is_empty() || self.names_a_known_one(request)?;
+        if asks_first && let Some(answer) = self.known_answer(request)? {
+            return Ok(answer);
         }
+        if let Some(conflict) = self.find_conflict(request)? {
+            let known = if asks_first { None } else { self.known_answer(request)? };
+            return Ok(known.unwrap_or_else(|| Err(conflict.into())));
+        }
+        let inserted = if guard == Guard::None && commit.entities.is_empty() {
+            match self.insert(request, head) {
+                Err(failure) if failure.is_poison() => return Err(Failure::Poison(failure.into())),
+                inserted => inserted?,
+            }
+        } else {
+            // Entities may be refused after some of them are stored.
+            let before = *head;
+            let stored = savepoint::alone(self.connection, || {
+                changes::store(self.connection, &request.tenant, &commit.entities)?;
+                match self.insert(request, head)? {
+                    None if asks_first => Err(id_without_commit(commit.id)),
+                    inserted => Ok(inserted),
+                }
+            })?;
+            match stored {
+                Ok(inserted) => inserted,
+                Err(failure) => {
+                    *head = before;
+                    return Ok(Err(self.name_poison(request, failure)?));
+                }
+            }
+        };
+        if let Some(committed) = inserted {
+            return Ok(Ok(committed));
+        }
+        let known = self.known_answer(request)?;
+        Ok(known.unwrap_or_else(|| Err(id_without_commit(commit.id).into())))
+    }
+
+    /// The first stream whose version is another than the commit expects. Where there is none, the versions of all
+    /// are in `bases`.
+    fn find_conflict(&mut self, request: &Request) -> Result<Option<Conflict>, Failure> {
         self.bases.clear();
-        for (stream, expected) in commit.streams() {
+        for (stream, expected) in request.commit.streams() {
             let actual = self.version(&request.tenant, stream)?;
             if !expected.allows(Version(actual)) {
                 let actual = Version(actual);
-                return Ok(Err(Conflict { stream: stream.clone(), expected, actual }.into()));
+                return Ok(Some(Conflict { stream: stream.clone(), expected, actual }));
             }
             self.bases.push(actual);
         }
-        // Entities may be refused after some of them are stored.
-        if guard == Guard::None && commit.entities.is_empty() {
-            return match self.insert(request, head) {
-                Err(failure) if failure.is_poison() => Err(Failure::Poison(failure.into())),
-                inserted => Ok(Ok(inserted?)),
-            };
-        }
-        let before = *head;
-        let stored = savepoint::alone(self.connection, || {
-            changes::store(self.connection, &request.tenant, &commit.entities)?;
-            self.insert(request, head)
-        })?;
-        match stored {
-            Ok(committed) => Ok(Ok(committed)),
-            Err(failure) => {
-                *head = before;
-                Ok(Err(self.name_poison(request, failure)?))
-            }
-        }
+        Ok(None)
     }
 
     /// Stores units of entities, each by itself, and gives the answer of each.
@@ -173,8 +191,25 @@ impl<'c> LogWriter<'c> {
         units.iter().map(store).collect()
     }
 
-    /// The answer where the commit, or the one it names, is stored, and this one is not written for it.
+    /// The answer where the commit, or the one it names, is stored, and this one is not written for it. What is damaged
+    /// about it is an answer too: it fails no other.
     fn known_answer(&self, request: &Request) -> Result<Option<Answer>, Failure> {
+        match self.find_known(request) {
+            Err(failure) if !failure.is_of_the_file() => Ok(Some(Err(failure.into()))),
+            known => known,
+        }
+    }
+
+    /// Whether the commit names one that is stored, in whatever state.
+    fn names_a_known_one(&self, request: &Request) -> Result<bool, Failure> {
+        let Some(agreement) = request.commit.agreement else { return Ok(false) };
+        match find_commit(self.connection, &request.tenant, agreement.with) {
+            Err(failure) if failure.is_of_the_file() => Err(failure),
+            found => Ok(!matches!(found, Ok(None))),
+        }
+    }
+
+    fn find_known(&self, request: &Request) -> Result<Option<Answer>, Failure> {
         let commit = &request.commit;
         if let Some(first) = find_commit(self.connection, &request.tenant, commit.id)? {
             return Ok(Some(answer_again(request, first)));
@@ -190,10 +225,30 @@ impl<'c> LogWriter<'c> {
         Ok(version.transpose()?.unwrap_or(0))
     }
 
-    fn insert(&mut self, request: &Request, head: &mut Head) -> Result<Committed, Failure> {
+    /// Inserts the rows of a commit; none of them where its id is there.
+    fn insert(&mut self, request: &Request, head: &mut Head) -> Result<Option<Committed>, Failure> {
         let commit = &request.commit;
         let tenant = request.tenant.as_str();
         let mut tail = commit.event_count();
+        let count = stored_number(tail as u64);
+        let end = head.position + count;
+        let (code, message, body) = refusal_columns(&commit.outcome);
+        let inserted = self.insert_commit.execute(params![
+            tenant,
+            &commit.id.0.as_bytes()[..],
+            &request.reply.fingerprint.0[..],
+            commit.outcome.kind(),
+            code,
+            message,
+            body,
+            end,
+            count,
+            head.recorded_at,
+        ])?;
+        if inserted == 0 {
+            return Ok(None);
+        }
+        let sequence = self.connection.last_insert_rowid();
         let mut versions = Vec::with_capacity(commit.writes.len());
         let insert = &mut self.insert_event;
         // Bindings last from row to row: what a commit's events share is bound once.
@@ -221,26 +276,12 @@ impl<'c> LogWriter<'c> {
             }
             versions.push(StreamVersion { stream: write.stream.clone(), version: Version(version) });
         }
-        let (code, message, body) = refusal_columns(&commit.outcome);
-        self.insert_commit.execute(params![
-            tenant,
-            &commit.id.0.as_bytes()[..],
-            &request.reply.fingerprint.0[..],
-            commit.outcome.kind(),
-            code,
-            message,
-            body,
-            head.position,
-            stored_number(commit.event_count() as u64),
-            head.recorded_at,
-        ])?;
         if !commit.work.is_empty() {
-            let sequence = self.connection.last_insert_rowid();
             self.work.send(request, sequence, head.now, head.recorded_at)?;
         }
         let position = Position::from_number(head.position.unsigned_abs());
         let recorded_at = recorded_time(head.recorded_at, At(head.position))?;
-        Ok(Committed::new(commit.id, position, versions, commit, recorded_at))
+        Ok(Some(Committed::new(commit.id, position, versions, commit, recorded_at)))
     }
 
     /// What is wrong with a commit that was refused, and of which nothing is left.
@@ -256,6 +297,11 @@ impl<'c> LogWriter<'c> {
         }
         Ok(failure.into())
     }
+}
+
+/// The index of commits has an id, and finds no commit by it.
+pub(crate) fn id_without_commit(id: CommitId) -> Failure {
+    Failure::damaged(format!("commit {id} is in the index of commits and is not found by it"))
 }
 
 /// Finds a commit by its id, as the answer to a repeat.

@@ -70,6 +70,8 @@ struct Waiting {
     /// Units of entities, by the bounds of the commits.
     units: BatchQueue<oneshot::Sender<UnitAnswer>>,
     side_writes: VecDeque<SideWrite>,
+    /// The writer sleeps, and nobody has called it yet.
+    writer_sleeps: bool,
 }
 
 impl Intake {
@@ -78,6 +80,7 @@ impl Intake {
             commits: CommitIntake::new(limits.clone()),
             units: BatchQueue::new(limits),
             side_writes: VecDeque::new(),
+            writer_sleeps: false,
         };
         Self { unanswered: Unanswered::default(), waiting: Mutex::new(waiting), changed: Condvar::new() }
     }
@@ -89,8 +92,7 @@ impl Intake {
     pub(crate) fn push_commit(&self, tenant: TenantId, commit: Commit, reply: Reply) -> Result<(), Error> {
         let mut waiting = self.lock();
         waiting.commits.push(tenant, commit, reply)?;
-        drop(waiting);
-        self.changed.notify_one();
+        self.call_writer(waiting);
         Ok(())
     }
 
@@ -108,8 +110,7 @@ impl Intake {
         let mut waiting = self.lock();
         waiting.commits.check_open()?;
         waiting.units.push(tenant, unit, answer).map_err(|(error, _)| error)?;
-        drop(waiting);
-        self.changed.notify_one();
+        self.call_writer(waiting);
         Ok(answered)
     }
 
@@ -121,8 +122,7 @@ impl Intake {
         let mut waiting = self.lock();
         waiting.commits.check_open()?;
         waiting.side_writes.push_back(write);
-        drop(waiting);
-        self.changed.notify_one();
+        self.call_writer(waiting);
         Ok(())
     }
 
@@ -140,15 +140,41 @@ impl Intake {
             if !waiting.commits.is_open() {
                 return Next::Closed;
             }
-            let Some(rest) = rest else {
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let waited = self.changed.wait_timeout(waiting, rest).unwrap_or_else(PoisonError::into_inner);
-            waiting = waited.0;
-            if waited.1.timed_out() && waiting.is_empty() && waiting.commits.is_open() {
+            let timed_out;
+            (waiting, timed_out) = self.sleep(waiting, rest);
+            if timed_out && waiting.is_empty() && waiting.commits.is_open() {
                 return Next::Rested;
             }
+        }
+    }
+
+    /// Sleeps until anything changes here, at most as long as is said; whether the time ran out.
+    fn sleep<'w>(
+        &self,
+        mut waiting: MutexGuard<'w, Waiting>,
+        most: Option<Duration>,
+    ) -> (MutexGuard<'w, Waiting>, bool) {
+        waiting.writer_sleeps = true;
+        let timed_out;
+        (waiting, timed_out) = match most {
+            None => (self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner), false),
+            Some(most) => {
+                let waited = self.changed.wait_timeout(waiting, most);
+                let (waiting, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                (waiting, waited.timed_out())
+            }
+        };
+        waiting.writer_sleeps = false;
+        (waiting, timed_out)
+    }
+
+    /// Tells the writer that something was left here. One that is awake sees it, so only one that sleeps is called,
+    /// and once.
+    fn call_writer(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let sleeps = std::mem::take(&mut waiting.writer_sleeps);
+        drop(waiting);
+        if sleeps {
+            self.changed.notify_one();
         }
     }
 
@@ -182,8 +208,7 @@ impl Intake {
 
     /// Waits at most `duration`, or until anything changes here; whether the time ran out.
     pub(crate) fn wait_for_change(&self, duration: Duration) -> bool {
-        let waited = self.changed.wait_timeout(self.lock(), duration);
-        waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        self.sleep(self.lock(), Some(duration)).1
     }
 
     /// Takes nothing more; what waits is still done.

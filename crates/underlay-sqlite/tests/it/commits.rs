@@ -6,7 +6,7 @@ use std::time::Duration;
 use underlay_core::adapter::BatchLimits;
 use underlay_core::{
     Archive, CommitId, Error, EventStore, EventStoreExt, ExpectedVersion, LogFilter, LogScope, ManualClock,
-    Outcome, Position, Retention, Timestamp, Version,
+    Outcome, Position, Retention, TenantId, Timestamp, Version,
 };
 use underlay_sqlite::SqliteConfig;
 
@@ -79,6 +79,50 @@ async fn a_repeat_of_several_streams_gets_the_first_answer() {
     again.repeated = false;
     assert_eq!(again, first);
     assert_eq!(store.read_commit(&tenant(), &first).await.unwrap().len(), 3);
+}
+
+/// The row of a commit finds out whether its id is there, or a conflict asks for it: the answer is the same, and nothing
+/// of a repeat is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_there_is_found_whatever_its_repeat_expects() {
+    for expected in [ExpectedVersion::Any, ExpectedVersion::NoStream, ExpectedVersion::Exact(Version(0))] {
+        let place = Place::new();
+        let (gate, config) = Gate::new();
+        let store = place.open_with(config);
+        let owner = tenant();
+        let commit = append_many("a-1", expected, 2);
+        let first = begin(store.commit(&owner, commit.clone()));
+        gate.reached().await;
+        // They wait together, and make one batch with what is new and what is poison.
+        let new = append("b-1", ExpectedVersion::NoStream);
+        let mut other = append("c-1", ExpectedVersion::Any);
+        other.id = commit.id;
+        let mut poison = append("d-1", ExpectedVersion::Any);
+        poison.writes[0].events[0].event_id = new.writes[0].events[0].event_id;
+        let waiting = [commit.clone(), new, poison].map(|commit| begin(store.commit(&owner, commit)));
+        gate.open();
+        let first = first.await.unwrap();
+        let [again, new, poison] = waiting;
+        let (again, new, poison) = (again.await.unwrap(), new.await.unwrap(), poison.await);
+        assert!(again.repeated && !first.repeated && !new.repeated);
+        assert_eq!((again.position, &again.versions), (first.position, &first.versions));
+        assert_eq!((first.position.number(), new.position.number()), (2, 3));
+        assert!(matches!(&poison, Err(Error::Invalid(text)) if text.contains("already in the log")));
+        // Something else under that id, to a stream that takes it and to one that does not.
+        let answer = store.commit(&owner, other.clone()).await;
+        assert!(matches!(answer, Err(Error::IdReused(id)) if id == other.id), "{answer:?}");
+        other.writes[0].stream = stream("a-1");
+        other.writes[0].expected = ExpectedVersion::NoStream;
+        let answer = store.commit(&owner, other.clone()).await;
+        assert!(matches!(answer, Err(Error::IdReused(id)) if id == other.id), "{answer:?}");
+        // The id of another tenant is another id.
+        let elsewhere = TenantId::new("other").unwrap();
+        assert!(!store.commit(&elsewhere, commit).await.unwrap().repeated);
+        assert_eq!(store.head().await.unwrap(), Position::from_number(5));
+        let commits = store.read_commits(&LogScope::EveryTenant, 0, 10).await.unwrap().commits;
+        let counts: Vec<usize> = commits.iter().map(|commit| commit.events.len()).collect();
+        assert_eq!(counts, [2, 1, 2]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use underlay_core::{
 };
 use underlay_sqlite::{FaultPoint, SqliteConfig, SqliteStore};
 
-use crate::sample::{Place, append, begin, stream, tenant};
+use crate::sample::{Place, append, append_many, begin, stream, tenant};
 use crate::views::{balances, checkpoint_at, upsert};
 
 /// Holds the writer before its first transaction.
@@ -367,4 +367,23 @@ async fn what_is_damaged_about_one_commit_fails_no_other() {
     let answer = store.commit(&tenant(), commit).await;
     assert!(matches!(answer, Err(Error::Damaged(_))), "{answer:?}");
     store.commit(&tenant(), append("a-2", ExpectedVersion::NoStream)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_outgrows_the_page_cache_is_stored_whole_or_not_at_all() {
+    let place = Place::new();
+    let store = place.open_with(script(&[FaultPoint::Inserted]).with_cache_bytes(64 << 10, 64 << 10));
+    let (commit, before) = (append_many("a-1", ExpectedVersion::NoStream, 500), place.wal_bytes());
+    let answer = store.commit(&tenant(), commit.clone()).await;
+    assert!(matches!(answer, Err(Error::Unavailable { .. })), "{answer:?}");
+    assert!(place.wal_bytes() > before, "its pages had room in the cache");
+    assert!(!is_stored(&store, &commit).await);
+    // What a crash leaves at this moment, and after the commit.
+    assert_eq!(place.copy().open().head().await.unwrap(), Position::START);
+    assert_eq!(commit_when_mended(&store, &commit).await.event_count, 500);
+    let left = place.copy();
+    let copy = left.open();
+    assert_eq!(copy.head().await.unwrap(), Position::from_number(500));
+    assert_eq!(copy.versions(&tenant(), &[stream("a-1")]).await.unwrap(), [Version(500)]);
+    assert!(copy.commit(&tenant(), commit).await.unwrap().repeated);
 }

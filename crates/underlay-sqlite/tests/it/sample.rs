@@ -40,6 +40,16 @@ impl Place {
         rusqlite::Connection::open(&self.path).unwrap()
     }
 
+    /// Database and WAL as they lie there: a store that is open has not closed them in order.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new();
+        for end in ["", "-wal"] {
+            let name = |place: &Self| format!("{}{end}", place.path.display());
+            std::fs::copy(name(self), name(&copy)).unwrap();
+        }
+        copy
+    }
+
     pub(crate) fn wal_bytes(&self) -> u64 {
         let mut path = self.path.clone().into_os_string();
         path.push("-wal");

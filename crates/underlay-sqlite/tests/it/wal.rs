@@ -64,5 +64,8 @@ async fn at_rest_what_was_written_is_copied_into_the_database() {
         assert!(Instant::now() < deadline, "nothing was copied");
         tokio::task::yield_now().await;
     }
+    // A writer that has rested sleeps on, and whoever comes calls it.
+    let next = append_many("b-1", ExpectedVersion::NoStream, 1);
+    tokio::time::timeout(Duration::from_secs(30), store.commit(&tenant(), next)).await.unwrap().unwrap();
     store.close().await.unwrap();
 }
