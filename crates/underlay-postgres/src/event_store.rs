@@ -32,16 +32,11 @@ impl EventStore for PostgresStore {
     async fn commit(&self, tenant: &TenantId, commit: Commit) -> Result<Committed, Error> {
         commit.validate()?;
         self.0.sessions.seen.check()?;
-        let last = commit.writes.last().and_then(|write| write.events.last()).map(|event| event.event_id);
         let intake = self.0.intake_of(&commit);
         let ticket = intake.unanswered.enter(tenant.clone(), commit.id);
         let (reply, answered) = Reply::prepare(&commit, ticket)?;
         intake.push(tenant.clone(), commit, reply)?;
-        let answer = answered.wait().await;
-        if let (Ok(Committed { position, repeated: false, .. }), Some(event)) = (&answer, last) {
-            self.0.sessions.seen.note(*position, event);
-        }
-        answer
+        answered.wait().await
     }
 
     async fn find_commit(&self, tenant: &TenantId, id: CommitId) -> Result<Option<RecordedCommit>, Error> {
@@ -92,7 +87,7 @@ impl EventStore for PostgresStore {
         let (page, ..) =
             self.0.sessions.read_page(Purpose::Engine, &role, &[version], events, start, take).await?;
         if let Some(RecordedEvent { position, event_id, .. }) = page.events.last() {
-            self.0.sessions.seen.note(*position, *event_id);
+            self.0.sessions.seen.note(Place::new(*position, *event_id));
         }
         Ok(page)
     }

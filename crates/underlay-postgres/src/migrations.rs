@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 18] = [
+pub(crate) const MIGRATIONS: [Migration; 19] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -200,6 +200,15 @@ pub(crate) const MIGRATIONS: [Migration; 18] = [
             include_str!("../migrations/0018_entities/entities.sql"),
             include_str!("../migrations/0018_entities/expect_rows.sql"),
             include_str!("../migrations/0018_entities/rights.sql"),
+        ],
+    },
+    Migration {
+        number: 19,
+        name: "known_versions",
+        parts: &[
+            include_str!("../migrations/0019_known_versions/append_batch.sql"),
+            include_str!("../migrations/0019_known_versions/store_commit_batch.sql"),
+            include_str!("../migrations/0019_known_versions/rights.sql"),
         ],
     },
 ];

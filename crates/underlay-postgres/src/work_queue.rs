@@ -1,6 +1,6 @@
 //! Work, kept beside the log in the same database.
 //!
-//! A commit writes its work in its own transaction, see `append_work`. What is ready is read along the index of
+//! A commit writes its work in its own transaction, see `append_batch`. What is ready is read along the index of
 //! its shard and lane after a cursor, and never written until it is settled. Each call below that writes is one
 //! call of a function, so that no lock waits for this process. Pages are given by functions too: a session keeps
 //! their plans, and keeps no statement with a name, which a pooler could take for another's.
@@ -497,7 +497,7 @@ mod tests {
 
     #[test]
     fn the_schema_counts_the_places_of_a_commit_as_the_core_does() {
-        // Written out in `append_work`, `forget_commits` and `select_sent_work`.
+        // Written out in `append_batch`, `forget_commits` and `select_sent_work`.
         assert_eq!(WorkPlace::of(1, 0).number(), 1_024);
         assert_eq!(WORK_SHARDS, 16, "written out in `work_shards`");
         assert_eq!(Lane::ALL.map(Lane::number), [0, 1], "written out in `settle_work`");

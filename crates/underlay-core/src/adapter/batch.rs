@@ -12,12 +12,18 @@
 //! - One that expects a version a stream is known to be past stores nothing: it is a repeat or a
 //!   conflict, whatever is beside it. All of those join at once, so that many who wanted to be the next
 //!   on a stream hear within one batch that somebody else was.
+//! - Where a queue tells them in turns, a batch holds one of those for each stream, in order. The one that was told
+//!   comes again with the version that counts, while the others need not: told at once, all of them would come
+//!   again for the same version, and all but one would conflict once more. While nobody writes the stream
+//!   each batch tells twice as many as the one before, and of a tenant at most 64 are kept waiting.
 //! - A full queue refuses at once, with the name of the limit; nothing grows.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::words::{Commit, CommitId, Committed, Error, ExpectedVersion, StreamName, TenantId, Version};
 
+/// Commits of a tenant that can only conflict and that one batch keeps waiting for their turns.
+const KEPT_WAITING_MAX: usize = 64;
 /// Streams whose versions are remembered because commits wait for each other there.
 const CONTENDED_STREAMS_MAX: usize = 1_024;
 
@@ -95,6 +101,20 @@ impl<T> BatchQueue<T> {
         }
     }
 
+    /// This one, telling conflicts in turns. Who was told comes again with the version in the conflict, so it is for
+    /// whoever puts the newest there: see [`BatchQueue::version`].
+    #[must_use]
+    pub fn telling_in_turns(mut self) -> Self {
+        self.contended.in_turns = true;
+        self
+    }
+
+    /// How far a stream is at least that commits have waited for.
+    #[must_use]
+    pub fn version(&self, tenant: &TenantId, stream: &StreamName) -> Option<Version> {
+        self.contended.version(tenant, stream)
+    }
+
     /// How many commits wait.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -144,6 +164,7 @@ impl<T> BatchQueue<T> {
     pub fn take(&mut self) -> Vec<Queued<T>> {
         let mut batch: Vec<Queued<T>> = Vec::new();
         let mut batch_bytes = 0;
+        self.contended.batches += 1;
         let mut rounds: HashMap<TenantId, Round<T>> = HashMap::new();
         // Tenants whose lines hold nothing more that may join, in the order of their turns. Each was
         // served, longer ago than whoever stands in `turns` by then.
@@ -155,7 +176,7 @@ impl<T> BatchQueue<T> {
             let Some(tenant) = self.turns.pop_front() else { break };
             let Some(line) = self.lines.get_mut(&tenant) else { continue };
             let round = rounds.entry(tenant.clone()).or_default();
-            match next_joinable(line, &self.contended, round, self.limits.batch_items_max.max(1)) {
+            match next_joinable(line, &mut self.contended, round, self.limits.batch_items_max.max(1)) {
                 Some(queued) => {
                     batch_bytes += queued.bytes;
                     batch.push(queued);
@@ -220,11 +241,13 @@ struct Round<T> {
     touched: Touched,
     /// What was passed over, to be put back in order.
     passed: Vec<Queued<T>>,
+    /// How many of those only wait for their turn to be told a conflict.
+    kept_waiting: usize,
 }
 
 impl<T> Default for Round<T> {
     fn default() -> Self {
-        Self { touched: Touched::default(), passed: Vec::new() }
+        Self { touched: Touched::default(), passed: Vec::new(), kept_waiting: 0 }
     }
 }
 
@@ -270,8 +293,40 @@ impl Touched {
 /// How far streams are at least that commits have waited for; versions only grow.
 #[derive(Debug, Default)]
 struct Contended {
-    tenants: HashMap<TenantId, HashMap<StreamName, Version>>,
+    tenants: HashMap<TenantId, HashMap<StreamName, Watched>>,
     streams: usize,
+    /// Whether those that can only conflict are told in turns.
+    in_turns: bool,
+    /// Batches that were begun.
+    batches: u64,
+}
+
+/// A stream that commits have waited for.
+#[derive(Debug, Default)]
+struct Watched {
+    version: Version,
+    /// The last batch that had to do with it, and the version then.
+    batch: u64,
+    version_then: Version,
+    /// In how many of those, one after the other, the version was the same.
+    quiet: u32,
+    /// How many that batch may still tell.
+    turns: usize,
+}
+
+impl Watched {
+    /// Whether this batch tells one more.
+    fn has_turn(&mut self, batch: u64) -> bool {
+        if self.batch != batch {
+            self.quiet = if self.version > self.version_then { 0 } else { self.quiet.saturating_add(1) };
+            (self.batch, self.version_then) = (batch, self.version);
+            // Who was told in the batch before comes with this one, and writes at its end.
+            self.turns = 1 << self.quiet.saturating_sub(1).min(KEPT_WAITING_MAX.ilog2());
+        }
+        let has_turn = self.turns > 0;
+        self.turns = self.turns.saturating_sub(1);
+        has_turn
+    }
 }
 
 impl Contended {
@@ -283,32 +338,34 @@ impl Contended {
             }
             if self.streams == CONTENDED_STREAMS_MAX {
                 // Those that still matter come again with the next batch.
-                *self = Self::default();
+                self.tenants.clear();
+                self.streams = 0;
             }
             self.streams += 1;
             let streams = self.tenants.entry(queued.tenant.clone()).or_default();
-            streams.insert(stream.clone(), Version::NONE);
+            streams.insert(stream.clone(), Watched::default());
         }
     }
 
     fn learn(&mut self, tenant: &TenantId, stream: &StreamName, version: Version) {
         let known = self.tenants.get_mut(tenant).and_then(|streams| streams.get_mut(stream));
         if let Some(known) = known {
-            *known = version.max(*known);
+            known.version = version.max(known.version);
         }
     }
 
     fn version(&self, tenant: &TenantId, stream: &StreamName) -> Option<Version> {
-        self.tenants.get(tenant)?.get(stream).copied()
+        Some(self.tenants.get(tenant)?.get(stream)?.version)
     }
 
-    /// Whether a stream is past the version a commit expects of it.
-    fn is_outdated(&self, tenant: &TenantId, commit: &Commit) -> bool {
-        let Some(streams) = self.tenants.get(tenant) else { return false };
-        commit.streams().any(|(stream, expected)| {
-            let (last, known) = (last_allowed(expected), streams.get(stream));
-            last.zip(known).is_some_and(|(last, known)| last < *known)
-        })
+    /// The first stream that is past the version a commit expects of it.
+    fn outdated(&mut self, tenant: &TenantId, commit: &Commit) -> Option<&mut Watched> {
+        let streams = self.tenants.get_mut(tenant)?;
+        let (outdated, _) = commit.streams().find(|(stream, expected)| {
+            let (last, known) = (last_allowed(*expected), streams.get(*stream));
+            last.zip(known).is_some_and(|(last, known)| last < known.version)
+        })?;
+        streams.get_mut(outdated)
     }
 }
 
@@ -324,15 +381,18 @@ fn last_allowed(expected: ExpectedVersion) -> Option<Version> {
 /// The first commit of a line that may join, looking past at most `look_max` that may not.
 fn next_joinable<T>(
     line: &mut Line<T>,
-    contended: &Contended,
-    Round { touched, passed }: &mut Round<T>,
+    contended: &mut Contended,
+    Round { touched, passed, kept_waiting }: &mut Round<T>,
     look_max: usize,
 ) -> Option<Queued<T>> {
+    let (in_turns, batch) = (contended.in_turns, contended.batches);
     while passed.len() < look_max {
         let queued = line.waiting.pop_front()?;
         line.bytes -= queued.bytes;
-        let allowed = if contended.is_outdated(&queued.tenant, &queued.commit) {
-            let allowed = touched.allows_id(&queued.commit);
+        let allowed = if let Some(stream) = contended.outdated(&queued.tenant, &queued.commit) {
+            let has_turn = !in_turns || *kept_waiting >= KEPT_WAITING_MAX || stream.has_turn(batch);
+            *kept_waiting += usize::from(!has_turn);
+            let allowed = has_turn && touched.allows_id(&queued.commit);
             touched.add_id(&queued.commit);
             allowed
         } else {
@@ -468,6 +528,78 @@ mod tests {
         assert_eq!(taken, [1, 2, 3, 4, 6], "one that may be stored among them; the other tenant's by itself");
         assert_eq!(numbers(&queue.take()), [7], "it waits for the one before");
         assert!(queue.is_empty());
+    }
+
+    /// A queue that tells in turns, where one commit made the stream known and was told to conflict with version 4.
+    fn waiting_for(outdated: usize) -> BatchQueue<usize> {
+        let exact = |version| expecting(ExpectedVersion::Exact(Version(version)));
+        let mut queue = BatchQueue::new(BatchLimits::default()).telling_in_turns();
+        for number in 0..=outdated {
+            queue.push(tenant("t"), exact(3), number).unwrap();
+        }
+        assert_eq!(numbers(&queue.take()), [0]);
+        queue.learn([(&tenant("t"), &conflict(4))]);
+        queue
+    }
+
+    #[test]
+    fn in_turns_one_is_told_a_batch_while_the_stream_grows() {
+        let mut queue = waiting_for(40);
+        for round in 1..=40 {
+            // Whoever was told comes again, and is stored beside the next who is told.
+            let next = expecting(ExpectedVersion::Exact(Version(3 + round)));
+            queue.push(tenant("t"), next, 100).unwrap();
+            assert_eq!(numbers(&queue.take()), [round as usize, 100]);
+            queue.learn([(&tenant("t"), &conflict(4 + round))]);
+        }
+        assert_eq!(numbers(&queue.take()), Vec::<usize>::new());
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn in_turns_all_are_told_soon_where_nobody_writes() {
+        let mut queue = waiting_for(60);
+        let mut told = Vec::new();
+        while !queue.is_empty() {
+            told.push(queue.take().len());
+        }
+        assert_eq!(told, [1, 1, 2, 4, 8, 16, 28]);
+    }
+
+    #[test]
+    fn in_turns_few_are_kept_waiting_and_others_never_are() {
+        let mut queue = waiting_for(KEPT_WAITING_MAX + 30);
+        for number in 0..3 {
+            queue.push(tenant("t"), write(&format!("b-{number}")), 200 + number).unwrap();
+        }
+        queue.push(tenant("u"), expecting(ExpectedVersion::Exact(Version(3))), 300).unwrap();
+        let taken = numbers(&queue.take());
+        assert_eq!(taken.len(), 30 + 3 + 1, "{taken:?}");
+        assert!([200, 201, 202, 300].iter().all(|number| taken.contains(number)), "{taken:?}");
+        assert_eq!(queue.len(), KEPT_WAITING_MAX);
+        assert_eq!(queue.version(&tenant("t"), &StreamName::parse("a-1").unwrap()), Some(Version(4)));
+    }
+
+    #[test]
+    fn in_turns_each_stream_has_its_own() {
+        let exact = |stream: &str| {
+            let mut commit = write(stream);
+            commit.writes[0].expected = ExpectedVersion::Exact(Version(3));
+            commit
+        };
+        let mut queue = BatchQueue::new(BatchLimits::default()).telling_in_turns();
+        for (number, stream) in ["a-1", "a-2", "a-1", "a-1", "a-2", "a-2"].into_iter().enumerate() {
+            queue.push(tenant("t"), exact(stream), number).unwrap();
+        }
+        assert_eq!(numbers(&queue.take()), [0, 1]);
+        for stream in ["a-1", "a-2"] {
+            let stream = StreamName::parse(stream).unwrap();
+            let expected = ExpectedVersion::Exact(Version(3));
+            let told = Err(crate::words::Conflict { stream, expected, actual: Version(4) }.into());
+            queue.learn([(&tenant("t"), &told)]);
+        }
+        assert_eq!(numbers(&queue.take()), [2, 4]);
+        assert_eq!(numbers(&queue.take()), [3, 5]);
     }
 
     #[test]

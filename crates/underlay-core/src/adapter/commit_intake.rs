@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::batch::{BatchLimits, BatchQueue};
 use super::reply::{Answer, Reply, Request};
-use crate::words::{Commit, Error, TenantId};
+use crate::words::{Commit, Conflict, Error, TenantId};
 
 /// Why a store takes nothing for now.
 #[derive(Clone, Debug)]
@@ -65,6 +65,22 @@ impl CommitIntake {
     #[must_use]
     pub fn new(limits: BatchLimits) -> Self {
         Self { state: State::Open, commits: BatchQueue::new(limits) }
+    }
+
+    /// This one, telling conflicts in turns: see [`BatchQueue::telling_in_turns`].
+    #[must_use]
+    pub fn telling_in_turns(self) -> Self {
+        Self { commits: self.commits.telling_in_turns(), ..self }
+    }
+
+    /// Puts the newest version into a conflict: whoever hears it may write next.
+    pub fn renew(&self, tenant: &TenantId, conflict: &mut Conflict) {
+        let newest = self.commits.version(tenant, &conflict.stream);
+        if let Some(newest) = newest.filter(|newest| *newest > conflict.actual)
+            && !conflict.expected.allows(newest)
+        {
+            conflict.actual = newest;
+        }
     }
 
     /// Leaves a commit.

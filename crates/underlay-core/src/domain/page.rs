@@ -1,4 +1,4 @@
-use crate::domain::{Cursor, Query, RowValues};
+use crate::domain::{Cursor, Query, RowValues, Sort};
 use crate::words::limits::PAGE_TEXT_BYTES_MAX;
 use crate::words::{EntitySchema, Position, RowSchema, StoredEntity, Value};
 
@@ -75,6 +75,15 @@ impl PagedRow for StoredEntity {
     }
 }
 
+impl Cursor {
+    /// The place behind a row, in an order of its columns.
+    #[must_use]
+    pub fn behind(row: &impl PagedRow, schema: &RowSchema, sort: &Sort) -> Self {
+        let sorted_by = sort.column.as_deref().and_then(|name| schema.column_at(name));
+        Self { value: sorted_by.and_then(|at| row.values().get(at).cloned()), key: row.key().to_owned() }
+    }
+}
+
 /// Bytes of a row's key and of its texts: what it counts where rows are bounded in bytes.
 #[must_use]
 pub fn text_bytes(key: &str, values: &[Value]) -> usize {
@@ -116,7 +125,5 @@ fn cut_at_end<R: PagedRow>(rows: &mut Vec<R>, query: &Query, schema: &RowSchema)
     let mut end = PageEnd::of(query);
     let past = rows.iter().position(|row| end.is_past(row))?;
     rows.truncate(past);
-    let last = rows.last()?;
-    let sort_at = query.sort.column.as_deref().and_then(|name| schema.column_at(name));
-    Some(Cursor { value: sort_at.and_then(|at| last.values().get(at).cloned()), key: last.key().to_owned() })
+    rows.last().map(|last| Cursor::behind(last, schema, &query.sort))
 }

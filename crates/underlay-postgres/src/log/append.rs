@@ -17,6 +17,7 @@ use crate::fault::FaultPoint;
 use crate::log::append_entities::EntityCalls;
 use crate::log::given::{Given, expected_number};
 use crate::log::seen::Place;
+use crate::log::stream_heads::Known;
 use crate::migrate::filled;
 
 /// Who appends: what a lost attempt is declared void by.
@@ -37,7 +38,6 @@ pub(crate) enum Verdict {
 /// What a batch is written with: the calls of the functions, in the schema of the store.
 pub(crate) struct Calls {
     batch: String,
-    sending: String,
     single: String,
     pub(super) with_entities: EntityCalls,
     /// How long a transaction may stay that the server cannot end by itself, in milliseconds.
@@ -49,7 +49,6 @@ impl Calls {
     pub(crate) fn new(config: &PostgresConfig) -> Self {
         Self {
             batch: filled(include_str!("../sql/append_commits.sql"), config),
-            sending: filled(include_str!("../sql/append_commits_and_work.sql"), config),
             single: filled(include_str!("../sql/append_commit.sql"), config),
             with_entities: EntityCalls::new(config),
             longest: milliseconds(config.commit_timeout),
@@ -68,26 +67,26 @@ impl Calls {
         client: &Client,
         attempt: Attempt,
         stamp: Option<i64>,
+        known: Known,
         batch: &[Request],
     ) -> Result<Vec<Verdict>, Failure> {
-        let seen = &sessions.seen;
-        let last = seen.last();
+        let seen = known.seen;
         let single = match batch {
             [request] if !self.faults.asks(FaultPoint::Alone) => Single::of(request),
             _ => None,
         };
         let appended = match (&single, batch) {
             (Some(single), _) => {
-                self.append_one(client, attempt, stamp, last, single).await.map(|verdict| vec![verdict])
+                self.append_one(client, attempt, stamp, seen, single).await.map(|verdict| vec![verdict])
             }
             (None, [request]) if !request.commit.entities.is_empty() => {
-                let given = Given::of(batch, attempt, stamp, last);
+                let given = Given::of(batch, attempt, stamp, known);
                 self.with_entities.append(sessions, client, request, given).await.map(|verdict| vec![verdict])
             }
-            (None, _) => self.append_all(client, attempt, stamp, last, batch).await,
+            (None, _) => self.append_all(client, attempt, stamp, known, batch).await,
         };
-        appended.map_err(|failure| match last {
-            Some(last) if failure.is_raised(raised::OTHER_LOG) => seen.missing(last),
+        appended.map_err(|failure| match seen {
+            Some(place) if failure.is_raised(raised::OTHER_LOG) => sessions.seen.missing(place),
             _ => failure,
         })
     }
@@ -133,20 +132,13 @@ impl Calls {
         client: &Client,
         attempt: Attempt,
         stamp: Option<i64>,
-        seen: Option<Place>,
+        known: Known,
         batch: &[Request],
     ) -> Result<Vec<Verdict>, Failure> {
-        let given = Given::of(batch, attempt, stamp, seen);
+        let given = Given::of(batch, attempt, stamp, known);
         let mut parameters = given.parameters();
-        // A batch that sends nothing on and names no other commit is written as if there were neither.
-        let sql = if given.has_more() {
-            parameters.extend(given.more_parameters());
-            &self.sending
-        } else {
-            &self.batch
-        };
         parameters.push((&self.longest, Type::INT8));
-        let row = client.query_typed_one(sql, &parameters).await?;
+        let row = client.query_typed_one(&self.batch, &parameters).await?;
         drop(parameters);
         verdicts(&row, batch, given.into_ends())
     }
@@ -181,12 +173,11 @@ fn torn() -> Failure {
     Failure::damaged("a function answered for another batch")
 }
 
-/// The answers of `append`; `ends` are those of a batch that was stored whole.
+/// The answers of `append_batch`; `ends` are those of a batch that was stored whole.
 fn verdicts(row: &Row, batch: &[Request], ends: Vec<i32>) -> Result<Vec<Verdict>, Failure> {
     let (head, recorded_at): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let ends = row.try_get::<_, Option<Vec<i32>>>(2)?.unwrap_or(ends);
     let versions: Vec<i64> = row.try_get::<_, Option<_>>(3)?.unwrap_or_default();
-    // Those of commits that others stop are at the end, where nobody looks.
     let mut rest = versions.as_slice();
     let mut verdicts = Vec::with_capacity(batch.len());
     for (at, request) in batch.iter().enumerate() {

@@ -49,9 +49,7 @@ impl EntityCalls {
         let unit = Unit::new(&self.tables, &request.tenant, &request.commit.entities);
         let written = {
             let mut statements = unit.statements();
-            let mut parameters = given.parameters();
-            parameters.extend(given.more_parameters());
-            statements.push(Statement::new(&self.append, parameters));
+            statements.push(Statement::new(&self.append, given.parameters()));
             statements.push(Statement::new(&self.expect, []));
             let expected = statements.len() - 1;
             let role = SessionRole::Writer(request.tenant.clone());

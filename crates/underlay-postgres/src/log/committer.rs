@@ -43,6 +43,7 @@ use crate::log::intake::{Intake, outage};
 use crate::log::known::{Found, Ids, find_fenced};
 use crate::log::notifier::Untold;
 use crate::log::repeats::Repeats;
+use crate::log::stream_heads::StreamHeads;
 use crate::migrate::filled;
 
 /// Between the first two tries to reach the server; each pause is twice the one before.
@@ -70,6 +71,8 @@ pub(crate) struct Committer {
     attempt: Attempt,
     /// Whether an attempt may still be on its way that no fence has made void.
     fence_due: bool,
+    /// What it knows of streams without a look.
+    heads: StreamHeads,
     repeats: Repeats,
 }
 
@@ -98,6 +101,7 @@ impl Committer {
             faults: config.faults.clone(),
             attempt: Attempt { writer: Uuid::now_v7(), number: 0 },
             fence_due: false,
+            heads: StreamHeads::default(),
         }
     }
 
@@ -135,6 +139,7 @@ impl Committer {
     /// A new connection, to the log this process has seen, on which every attempt that was in doubt is
     /// void.
     async fn connect(&mut self) -> Result<Link, Failure> {
+        self.heads.forget();
         let link = Link::connect(&self.address, |_| {}).await?;
         let verified = tokio::time::timeout(self.commit_timeout, verify_log(&self.sessions, &link));
         verified
@@ -236,8 +241,10 @@ impl Committer {
         self.faults.at(FaultPoint::Send)?;
         self.attempt.number += 1;
         let stamp = self.clock.as_ref().map(|clock| clock.now().as_microsecond());
-        let sessions = &self.sessions;
-        let call = self.calls.append(sessions, &link.client, self.attempt, stamp, &flight.requests);
+        let (sessions, batch) = (&self.sessions, &flight.requests);
+        let seen = sessions.seen.last();
+        let known = self.heads.known(seen, batch);
+        let call = self.calls.append(sessions, &link.client, self.attempt, stamp, known, batch);
         let verdicts = tokio::time::timeout(self.commit_timeout, call).await.map_err(|_| {
             Failure::Lost(format!(
                 "no answer to a group commit in {:?} (commit_timeout)",
@@ -245,15 +252,14 @@ impl Committer {
             ))
         })??;
         self.faults.at(FaultPoint::Answered)?;
+        if let Some(last) = self.heads.learn(seen, batch, &verdicts) {
+            sessions.seen.note(last);
+        }
         Ok(verdicts)
     }
 
-    fn acknowledge(&self, flight: Flight, verdicts: Vec<Verdict>) {
-        let answers = flight.requests.iter().zip(&verdicts).filter_map(|(request, verdict)| match verdict {
-            Verdict::Answered(answer) => Some((&request.tenant, answer)),
-            Verdict::Known => None,
-        });
-        self.intake.learn(answers);
+    fn acknowledge(&self, flight: Flight, mut verdicts: Vec<Verdict>) {
+        self.intake.learn(&flight.requests, &mut verdicts);
         let (mut grown, mut hint) = (false, WorkHint::default());
         for (request, verdict) in flight.into_requests().into_iter().zip(verdicts) {
             match verdict {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::connections::session::Parameter;
 use crate::log::append::Attempt;
-use crate::log::seen::Place;
+use crate::log::stream_heads::Known;
 use crate::work::sent::SentArrays;
 
 /// A batch as the functions take it.
@@ -16,11 +16,12 @@ pub(super) struct Given<'a> {
     stamp: Option<i64>,
     seen_position: Option<i64>,
     seen_event: Option<Uuid>,
+    known_versions: Option<Vec<Option<i64>>>,
     arrays: Arrays<'a>,
     has_refusals: bool,
     is_plain: bool,
     sent: SentArrays<'a>,
-    naming: Option<NamingArrays>,
+    naming: NamingArrays,
 }
 
 impl<'a> Given<'a> {
@@ -28,7 +29,7 @@ impl<'a> Given<'a> {
         batch: &'a [Request],
         attempt: Attempt,
         stamp: Option<i64>,
-        seen: Option<Place>,
+        Known { seen, versions }: Known,
     ) -> Self {
         let arrays = Arrays::of(batch);
         Self {
@@ -36,6 +37,7 @@ impl<'a> Given<'a> {
             stamp,
             seen_position: seen.map(|place| place.position),
             seen_event: seen.map(|place| place.event),
+            known_versions: versions,
             has_refusals: arrays.codes.iter().any(Option::is_some),
             is_plain: arrays.encodings.iter().all(Option::is_none)
                 && arrays.key_ids.iter().all(Option::is_none),
@@ -45,10 +47,10 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// Those of `append`.
+    /// The parameters of `append_batch`, in its order.
     pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
         let arrays = &self.arrays;
-        vec![
+        let mut parameters: Vec<Parameter<'_>> = vec![
             (&self.attempt.writer, Type::UUID),
             (&self.attempt.number, Type::INT8),
             (&self.stamp, Type::INT8),
@@ -72,23 +74,15 @@ impl<'a> Given<'a> {
             (&arrays.event_types, Type::TEXT_ARRAY),
             (&arrays.event_schema_versions, Type::INT8_ARRAY),
             (&arrays.event_payloads, Type::TEXT_ARRAY),
-            (&self.seen_position, Type::INT8),
-            (&self.seen_event, Type::UUID),
             (given_where(&arrays.encodings, !self.is_plain), Type::TEXT_ARRAY),
             (given_where(&arrays.key_ids, !self.is_plain), Type::TEXT_ARRAY),
-        ]
-    }
-
-    /// Those that `append_work` takes beside them.
-    pub(super) fn more_parameters(&self) -> Vec<Parameter<'_>> {
-        let mut parameters: Vec<Parameter<'_>> = self.sent.parameters().into();
-        parameters.extend(NamingArrays::parameters(self.naming.as_ref()));
+            (&self.seen_position, Type::INT8),
+            (&self.seen_event, Type::UUID),
+            (&self.known_versions, Type::INT8_ARRAY),
+        ];
+        parameters.extend(self.naming.parameters());
+        parameters.extend(self.sent.parameters());
         parameters
-    }
-
-    /// Whether it sends something on, or names another commit.
-    pub(super) fn has_more(&self) -> bool {
-        !self.sent.is_empty() || self.naming.is_some()
     }
 
     /// How many events there are up to the end of each commit.
@@ -97,9 +91,9 @@ impl<'a> Given<'a> {
     }
 }
 
-/// An array, or NULL where all of its elements are.
-fn given_where<A: ToSql + Sync>(array: &A, is_given: bool) -> &(dyn ToSql + Sync) {
-    if is_given { array } else { &None::<Vec<&str>> }
+/// An array, or NULL where it says nothing.
+pub(crate) fn given_where<A: ToSql + Sync>(array: &A, is_given: bool) -> &(dyn ToSql + Sync) {
+    if is_given { array } else { &None::<A> }
 }
 
 /// An expected version as the function takes it.
@@ -205,8 +199,7 @@ struct NamingArrays {
 }
 
 impl NamingArrays {
-    /// `None` where no commit names another.
-    fn of(batch: &[Request]) -> Option<Self> {
+    fn of(batch: &[Request]) -> Self {
         let mut arrays = Self::default();
         for (number, request) in (1..).zip(batch) {
             if let Some(agreement) = request.commit.agreement {
@@ -215,22 +208,16 @@ impl NamingArrays {
                 arrays.yields.push(agreement.yields);
             }
         }
-        (!arrays.commits.is_empty()).then_some(arrays)
+        arrays
     }
 
-    /// As the function takes them, in its order.
-    fn parameters(arrays: Option<&Self>) -> [Parameter<'_>; 3] {
-        match arrays {
-            Some(arrays) => [
-                (&arrays.commits, Type::INT4_ARRAY),
-                (&arrays.named, Type::UUID_ARRAY),
-                (&arrays.yields, Type::BOOL_ARRAY),
-            ],
-            None => [
-                (&None::<Vec<i32>>, Type::INT4_ARRAY),
-                (&None::<Vec<Uuid>>, Type::UUID_ARRAY),
-                (&None::<Vec<bool>>, Type::BOOL_ARRAY),
-            ],
-        }
+    /// As the function takes them, in its order; NULL where no commit names another.
+    fn parameters(&self) -> [Parameter<'_>; 3] {
+        let is_given = !self.commits.is_empty();
+        [
+            (given_where(&self.commits, is_given), Type::INT4_ARRAY),
+            (given_where(&self.named, is_given), Type::UUID_ARRAY),
+            (given_where(&self.yields, is_given), Type::BOOL_ARRAY),
+        ]
     }
 }

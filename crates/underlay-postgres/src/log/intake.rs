@@ -8,10 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use underlay_core::adapter::{Answer, BatchLimits, CommitIntake, Outage, Reply, Request, Unanswered};
+use underlay_core::adapter::{BatchLimits, CommitIntake, Outage, Reply, Request, Unanswered};
 use underlay_core::{Clock, Commit, Error, TenantId};
 
 use crate::error::RETRY_AFTER;
+use crate::log::append::Verdict;
 
 /// The place between callers and committer.
 pub(crate) struct Intake {
@@ -23,7 +24,7 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(limits: BatchLimits) -> Self {
-        let waiting = Mutex::new(CommitIntake::new(limits));
+        let waiting = Mutex::new(CommitIntake::new(limits).telling_in_turns());
         Self { unanswered: Unanswered::default(), waiting, changed: Notify::new() }
     }
 
@@ -60,9 +61,20 @@ impl Intake {
         }
     }
 
-    /// Takes in what the commits of a batch were answered.
-    pub(crate) fn learn<'a>(&self, answers: impl Iterator<Item = (&'a TenantId, &'a Answer)>) {
-        self.lock().learn(answers);
+    /// Takes in what the commits of a batch are answered, and puts into each conflict the version that was stored beside
+    /// it, or since.
+    pub(crate) fn learn(&self, batch: &[Request], verdicts: &mut [Verdict]) {
+        let mut waiting = self.lock();
+        let answers = batch.iter().zip(&*verdicts).filter_map(|(request, verdict)| match verdict {
+            Verdict::Answered(answer) => Some((&request.tenant, answer)),
+            Verdict::Known => None,
+        });
+        waiting.learn(answers);
+        for (request, verdict) in batch.iter().zip(verdicts) {
+            if let Verdict::Answered(Err(Error::Conflict(conflict))) = verdict {
+                waiting.renew(&request.tenant, conflict);
+            }
+        }
     }
 
     /// Refuses what comes and answers what waits, until [`Intake::mend`].

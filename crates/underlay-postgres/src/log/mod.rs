@@ -12,3 +12,4 @@ pub(crate) mod listener;
 pub(crate) mod notifier;
 pub(crate) mod repeats;
 pub(crate) mod seen;
+pub(crate) mod stream_heads;

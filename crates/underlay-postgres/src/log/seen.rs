@@ -56,10 +56,15 @@ struct Places {
     replaced: bool,
 }
 
+impl Place {
+    pub(crate) fn new(position: Position, event: EventId) -> Self {
+        Self { position: stored_number(position.number()), event: event.0 }
+    }
+}
+
 impl Seen {
     /// Notes an event that was read, or written.
-    pub(crate) fn note(&self, position: Position, event: EventId) {
-        let place = Place { position: stored_number(position.number()), event: event.0 };
+    pub(crate) fn note(&self, place: Place) {
         let mut places = self.lock();
         if places.noted.is_none_or(|noted| noted.position < place.position) {
             places.noted = Some(place);

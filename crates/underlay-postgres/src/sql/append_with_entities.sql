@@ -1,11 +1,11 @@
--- As `append_work`, and notes for the statement that follows whether the commit was stored.
+-- As `append_batch`, and notes for the statement that follows whether the commit was stored.
 SELECT
     a.head,
     a.recorded_at,
     a.commit_ends,
     a.actual_versions,
     set_config('underlay.ended', coalesce(a.commit_ends[1], 0)::text, true)
-FROM {schema}.append_work(
+FROM {schema}.append_batch(
     $1,
     $2,
     $3,
@@ -49,5 +49,6 @@ FROM {schema}.append_work(
     $41,
     $42,
     $43,
-    $44
+    $44,
+    $45
 ) AS a

@@ -6,7 +6,7 @@ use underlay_core::{Shard, WorkId};
 use uuid::Uuid;
 
 use crate::connections::session::Parameter;
-use crate::log::given::small;
+use crate::log::given::{given_where, small};
 
 /// Pieces of work, one entry for each.
 #[derive(Default)]
@@ -47,10 +47,6 @@ impl<'a> SentArrays<'a> {
         arrays
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
     fn push(&mut self, commit: i32, request: &'a Request) {
         for (number, work) in (0..).zip(&request.commit.work) {
             self.commits.push(commit);
@@ -67,20 +63,21 @@ impl<'a> SentArrays<'a> {
         }
     }
 
-    /// As the function takes them, in its order.
+    /// As the function takes them, in its order; NULL where nothing is sent on.
     pub(crate) fn parameters(&self) -> [Parameter<'_>; 14] {
+        let is_given = !self.ids.is_empty();
         [
-            (&self.commits, Type::INT4_ARRAY),
-            (&self.numbers, Type::INT4_ARRAY),
-            (&self.shards, Type::INT2_ARRAY),
-            (&self.lanes, Type::INT2_ARRAY),
-            (&self.ids, Type::UUID_ARRAY),
-            (&self.kinds, Type::TEXT_ARRAY),
-            (&self.receivers, Type::TEXT_ARRAY),
-            (&self.keys, Type::TEXT_ARRAY),
-            (&self.names, Type::TEXT_ARRAY),
-            (&self.versions, Type::INT8_ARRAY),
-            (&self.payloads, Type::TEXT_ARRAY),
+            (given_where(&self.commits, is_given), Type::INT4_ARRAY),
+            (given_where(&self.numbers, is_given), Type::INT4_ARRAY),
+            (given_where(&self.shards, is_given), Type::INT2_ARRAY),
+            (given_where(&self.lanes, is_given), Type::INT2_ARRAY),
+            (given_where(&self.ids, is_given), Type::UUID_ARRAY),
+            (given_where(&self.kinds, is_given), Type::TEXT_ARRAY),
+            (given_where(&self.receivers, is_given), Type::TEXT_ARRAY),
+            (given_where(&self.keys, is_given), Type::TEXT_ARRAY),
+            (given_where(&self.names, is_given), Type::TEXT_ARRAY),
+            (given_where(&self.versions, is_given), Type::INT8_ARRAY),
+            (given_where(&self.payloads, is_given), Type::TEXT_ARRAY),
             (&self.encodings, Type::TEXT_ARRAY),
             (&self.key_ids, Type::TEXT_ARRAY),
             (&self.due, Type::INT8_ARRAY),

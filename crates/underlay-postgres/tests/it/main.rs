@@ -36,6 +36,7 @@ mod roles;
 mod sample;
 mod silence;
 mod standby;
+mod stream_heads;
 mod tls;
 mod wakeups;
 mod walls;

@@ -1,0 +1,115 @@
+-- As `append_batch`, and ends the transaction; see `store_commits`.
+CREATE PROCEDURE {schema}.store_commit_batch(
+    writer uuid,
+    attempt bigint,
+    stamp bigint,
+    commit_tenants text[],
+    commit_ids uuid[],
+    commit_fingerprints bytea[],
+    commit_events integer[],
+    ends integer[],
+    commit_codes text[],
+    commit_messages text[],
+    commit_bodies text[],
+    commit_metadata text[],
+    expected_commits integer[],
+    expected_streams text[],
+    expected_versions bigint[],
+    event_commits integer[],
+    event_expectations integer[],
+    event_steps integer[],
+    event_tails integer[],
+    event_ids uuid[],
+    event_types text[],
+    event_schema_versions bigint[],
+    event_payloads text[],
+    event_encodings text[],
+    event_key_ids text[],
+    seen_position bigint,
+    seen_event uuid,
+    known_versions bigint[],
+    naming integer[],
+    named uuid[],
+    yields boolean[],
+    sent_commits integer[],
+    sent_numbers integer[],
+    sent_shards smallint[],
+    sent_lanes smallint[],
+    sent_ids uuid[],
+    sent_kinds text[],
+    sent_receivers text[],
+    sent_keys text[],
+    sent_names text[],
+    sent_versions bigint[],
+    sent_payloads text[],
+    sent_encodings text[],
+    sent_key_ids text[],
+    sent_due bigint[],
+    longest bigint,
+    OUT head bigint,
+    OUT recorded_at bigint,
+    OUT commit_ends integer[],
+    OUT actual_versions bigint[]
+)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    ends_by_itself boolean := pg_catalog.current_setting('statement_timeout') = '0';
+BEGIN
+    IF NOT ends_by_itself THEN
+        PERFORM {schema}.guard_transaction(longest);
+    END IF;
+    SELECT a.head, a.recorded_at, a.commit_ends, a.actual_versions
+    INTO head, recorded_at, commit_ends, actual_versions
+    FROM {schema}.append_batch(
+        store_commit_batch.writer,
+        store_commit_batch.attempt,
+        store_commit_batch.stamp,
+        store_commit_batch.commit_tenants,
+        store_commit_batch.commit_ids,
+        store_commit_batch.commit_fingerprints,
+        store_commit_batch.commit_events,
+        store_commit_batch.ends,
+        store_commit_batch.commit_codes,
+        store_commit_batch.commit_messages,
+        store_commit_batch.commit_bodies,
+        store_commit_batch.commit_metadata,
+        store_commit_batch.expected_commits,
+        store_commit_batch.expected_streams,
+        store_commit_batch.expected_versions,
+        store_commit_batch.event_commits,
+        store_commit_batch.event_expectations,
+        store_commit_batch.event_steps,
+        store_commit_batch.event_tails,
+        store_commit_batch.event_ids,
+        store_commit_batch.event_types,
+        store_commit_batch.event_schema_versions,
+        store_commit_batch.event_payloads,
+        store_commit_batch.event_encodings,
+        store_commit_batch.event_key_ids,
+        store_commit_batch.seen_position,
+        store_commit_batch.seen_event,
+        store_commit_batch.known_versions,
+        store_commit_batch.naming,
+        store_commit_batch.named,
+        store_commit_batch.yields,
+        store_commit_batch.sent_commits,
+        store_commit_batch.sent_numbers,
+        store_commit_batch.sent_shards,
+        store_commit_batch.sent_lanes,
+        store_commit_batch.sent_ids,
+        store_commit_batch.sent_kinds,
+        store_commit_batch.sent_receivers,
+        store_commit_batch.sent_keys,
+        store_commit_batch.sent_names,
+        store_commit_batch.sent_versions,
+        store_commit_batch.sent_payloads,
+        store_commit_batch.sent_encodings,
+        store_commit_batch.sent_key_ids,
+        store_commit_batch.sent_due
+    ) AS a;
+    IF ends_by_itself THEN
+        COMMIT;
+    END IF;
+END
+$$;
