@@ -10,7 +10,7 @@ use underlay_core::{
 };
 
 use crate::error::Failure;
-use crate::rows::{count_rows, key_of, page_of_rows, row_id, values};
+use crate::rows::{count_rows, key_of, page_of_rows, row_id, values, whole_batch};
 use crate::store::{MongoStore, check_server};
 use crate::units::{self, apply, check_prepared, collection, told, version_of};
 
@@ -33,10 +33,9 @@ impl Entities for MongoStore {
         check_prepared(&self.0, &schema.name).await?;
         let addresses: Vec<Bson> = ids.iter().map(|id| Bson::Document(row_id(tenant, id))).collect();
         let rows = collection(&self.0, &schema.name);
-        // One more than may be found: where a batch is full, the server keeps a cursor and is asked once more.
-        let batch = u32::try_from(ids.len()).unwrap_or(u32::MAX).saturating_add(1);
         let find = async {
-            let found = rows.find(doc! { "_id": { "$in": addresses } }).batch_size(batch).await?;
+            let found = rows.find(doc! { "_id": { "$in": addresses } }).batch_size(whole_batch(ids.len()));
+            let found = found.await?;
             found.try_collect::<Vec<Document>>().await
         };
         let found = self.0.read(Box::pin(find)).await?;

@@ -14,5 +14,5 @@ mod query;
 mod shape;
 
 pub(crate) use document::{bson, columns, key_of, row_id, tenant_of, values};
-pub(crate) use query::{Reading, count_rows, page_of_rows, retried, snapshot};
+pub(crate) use query::{Reading, count_rows, page_of_rows, retried, snapshot, whole_batch};
 pub(crate) use shape::{index_of, index_specs, unique_index_of, unique_spec, validator};

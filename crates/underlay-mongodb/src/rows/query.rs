@@ -1,6 +1,6 @@
 use std::pin::Pin;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, TryStreamExt as _};
 use mongodb::bson::Document;
 use mongodb::options::Hint;
 use mongodb::{ClientSession, Collection};
@@ -67,39 +67,23 @@ impl<'a> Reading<'a> {
         &mut self,
         pipeline: &Pipeline,
         batch: usize,
-        mut is_last: impl FnMut(&Document) -> bool,
+        is_last: impl FnMut(&Document) -> bool,
     ) -> Result<Vec<Document>, Failure> {
         let limit = self.open.config.query_timeout;
-        // One more than may come: where a batch is full, the server keeps a cursor and is asked once more.
-        let batch = u32::try_from(batch).unwrap_or(u32::MAX).saturating_add(1);
         let aggregate = self
             .rows
             .aggregate(pipeline.stages.clone())
             .hint(Hint::Name(pipeline.index.clone()))
-            .batch_size(batch)
+            .batch_size(whole_batch(batch))
             .max_time(limit);
         let answer = async {
-            let mut taken = Vec::new();
-            let mut is_needed = |document: Document| {
-                let is_last = is_last(&document);
-                taken.push(document);
-                !is_last
-            };
             match &mut self.session {
-                None => {
-                    let mut found = aggregate.await?;
-                    while let Some(document) = found.try_next().await?
-                        && is_needed(document)
-                    {}
-                }
+                None => up_to_last(aggregate.await?, is_last).await,
                 Some(session) => {
                     let mut found = aggregate.session(&mut *session).await?;
-                    while let Some(document) = found.next(session).await.transpose()?
-                        && is_needed(document)
-                    {}
+                    up_to_last(found.stream(session), is_last).await
                 }
             }
-            Ok::<_, mongodb::error::Error>(taken)
         };
         // The server ends what runs too long. One that says nothing for longer than that is away.
         let found = match tokio::time::timeout(limit * 2, answer).await {
@@ -182,6 +166,28 @@ impl<'a> Reading<'a> {
         }
         Err(Failure::Answer(Error::count_too_broad()))
     }
+}
+
+/// The size of a batch that so many documents come in. It has room for one more: where a batch is full, the server
+/// keeps a cursor and is asked once more.
+pub(crate) fn whole_batch(documents: usize) -> u32 {
+    u32::try_from(documents).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// The documents of an answer up to the one that is the last needed.
+async fn up_to_last(
+    mut found: impl Stream<Item = mongodb::error::Result<Document>> + Unpin,
+    mut is_last: impl FnMut(&Document) -> bool,
+) -> mongodb::error::Result<Vec<Document>> {
+    let mut taken = Vec::new();
+    while let Some(document) = found.try_next().await? {
+        let ends = is_last(&document);
+        taken.push(document);
+        if ends {
+            break;
+        }
+    }
+    Ok(taken)
 }
 
 /// Of what is needed to its end.

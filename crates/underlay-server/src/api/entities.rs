@@ -124,7 +124,7 @@ pub(crate) async fn page(
     let schema = entities.schema();
     let mut page = entities.query(query).await?;
     let bytes_max = app.config().page_bytes_max;
-    cut_rows(&mut page.entities, &mut page.next, (schema, &query.sort), bytes_max, |of| (&of.id, &of.values));
+    cut_rows(&mut page.entities, &mut page.next, (schema, &query.sort), bytes_max);
     let count = match count {
         true => Some(entities.count(query).await?),
         false => None,

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use underlay_core::{
-    Actor, Column, ColumnType, Cursor, Error, Position, RowPage, RowSchema, RowValues, Sort, TenantId,
-    Timestamp, Value, ViewSchema,
+    Actor, Column, ColumnType, Cursor, Error, PagedRow, Position, RowPage, RowSchema, RowValues, Sort,
+    TenantId, Timestamp, ViewSchema, text_bytes,
 };
 use underlay_runtime::{FollowerStatus, ViewAnswer, ViewStanding};
 
@@ -168,31 +168,24 @@ pub(crate) async fn rows(
 /// Ends a page with the row that reaches the bytes; the next one goes on from there.
 pub(crate) fn cut(answer: &mut ViewAnswer, sort: &Sort, bytes_max: usize) {
     let RowPage { rows, next, .. } = &mut answer.page;
-    cut_rows(rows, next, (&answer.schema, sort), bytes_max, |(key, values)| (key, values));
+    cut_rows(rows, next, (&answer.schema, sort), bytes_max);
 }
 
 /// The same of rows, whatever they are rows of.
-pub(crate) fn cut_rows<R>(
+pub(crate) fn cut_rows<R: PagedRow>(
     rows: &mut Vec<R>,
     next: &mut Option<Cursor>,
     (schema, sort): (&RowSchema, &Sort),
     bytes_max: usize,
-    row: impl Fn(&R) -> (&String, &RowValues),
 ) {
     let mut bytes = 0;
-    let fits = rows.iter().position(|found| {
-        let (key, values) = row(found);
-        let texts = values.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 });
-        bytes += key.len() + VALUE_BYTES * values.len() + texts.sum::<usize>();
+    let fits = rows.iter().position(|row| {
+        bytes += text_bytes(row.key(), row.values()) + VALUE_BYTES * row.values().len();
         bytes >= bytes_max
     });
     let Some(last) = fits.filter(|last| last + 1 < rows.len()) else { return };
     rows.truncate(last + 1);
-    let sorted_by = sort.column.as_deref().and_then(|name| schema.column_at(name));
-    *next = rows.last().map(row).map(|(key, values)| Cursor {
-        value: sorted_by.and_then(|at| values.get(at).cloned()),
-        key: key.clone(),
-    });
+    *next = rows.last().map(|last| Cursor::behind(last, schema, sort));
 }
 
 /// `GET /v1/views/{view}/{key}`: one row. The key may hold slashes.
