@@ -30,6 +30,8 @@ const HELD_ROWS_MAX: usize = 16_384;
 const HELD_BYTES_MAX: usize = 16 << 20;
 /// How long such rows may be held.
 const HELD_TIME_MAX: Duration = Duration::from_millis(250);
+/// How long they may be held by a rebuild, whose rows nobody reads yet.
+const HELD_BESIDE_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a view under a lease may be ahead of its checkpoint at the head of the log, where no row
 /// changed: other processes know by the checkpoint how far it is.
 pub(crate) const UNSHOWN_TIME_MAX: Duration = Duration::from_millis(100);
@@ -53,6 +55,7 @@ pub(crate) struct Progress {
     ahead_since: Option<Timestamp>,
     /// What was folded between the two.
     held: HeldRows,
+    held_time_max: Duration,
     /// What was passed over beyond `stored`.
     passed: HashSet<Position>,
     /// As much of it as is kept.
@@ -202,12 +205,13 @@ impl Views {
                 Vec::new()
             };
             let fold = self.fold_events(folder, &progress.table, &mut progress.held, events);
-            let folded = tokio::join!(fold, next);
-            folds.into_iter().for_each(if folded.0.is_ok() { OpenSpan::end } else { OpenSpan::discard });
+            // The read first: a fold holds the thread, and what comes after it would begin only then.
+            let (ahead, folded) = tokio::join!(next, fold);
+            folds.into_iter().for_each(if folded.is_ok() { OpenSpan::end } else { OpenSpan::discard });
             match folded {
-                (Ok(()), ahead) => break (to, ahead, count),
-                (Err(FoldError::Failed(error)), _) => return Err(error.into()),
-                (Err(FoldError::Faults(faults)), _) => {
+                Ok(()) => break (to, ahead, count),
+                Err(FoldError::Failed(error)) => return Err(error.into()),
+                Err(FoldError::Faults(faults)) => {
                     if let Err(fault) = progress.park(folder, &faults) {
                         return Err(self.store_before(folder, progress, fault).await);
                     }
@@ -366,6 +370,7 @@ impl Progress {
             scanned: stored,
             ahead_since: None,
             held: HeldRows::default(),
+            held_time_max: HELD_TIME_MAX,
             passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: parked,
@@ -395,6 +400,12 @@ impl Progress {
     /// Stores at the head of the log no more often than [`STORES_APART_MIN`], unless somebody waits for it.
     pub(crate) fn spaced(mut self, waiting: watch::Receiver<usize>) -> Self {
         self.waiting = Some(waiting);
+        self
+    }
+
+    /// Holds rows for longer: those of a rebuild, which nobody reads before it is done.
+    pub(crate) fn beside(mut self) -> Self {
+        self.held_time_max = HELD_BESIDE_TIME_MAX;
         self
     }
 
@@ -481,7 +492,7 @@ impl Progress {
             || unshown.is_some_and(|since| has_passed(UNSHOWN_TIME_MAX, since, now))
             || held.len() >= HELD_ROWS_MAX
             || held.bytes() >= HELD_BYTES_MAX
-            || held.since().is_some_and(|since| at_rest || has_passed(HELD_TIME_MAX, since, now))
+            || held.since().is_some_and(|since| at_rest || has_passed(self.held_time_max, since, now))
     }
 }
 
@@ -517,6 +528,7 @@ mod tests {
             scanned: Checkpoint { position: Position::from_number(10), ..start },
             ahead_since: Some(Timestamp::UNIX_EPOCH),
             held: HeldRows::default(),
+            held_time_max: HELD_TIME_MAX,
             passed: HashSet::new(),
             parked: Vec::new(),
             parked_count: 0,
@@ -547,6 +559,11 @@ mod tests {
         assert!(one.is_due(true, now) && !one.is_due(false, now));
         assert!(one.is_due(false, Timestamp::from_millisecond(250).unwrap()));
         assert!(!one.is_due(false, Timestamp::from_millisecond(-250).unwrap()), "a clock that was set back");
+
+        let mut beside = progress().beside();
+        hold(&mut beside, 1, "");
+        assert!(!beside.is_due(false, Timestamp::from_millisecond(1_999).unwrap()));
+        assert!(beside.is_due(false, Timestamp::from_millisecond(2_000).unwrap()) && beside.is_due(true, now));
 
         let mut many = progress();
         hold(&mut many, HELD_ROWS_MAX, "");

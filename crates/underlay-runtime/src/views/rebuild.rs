@@ -284,7 +284,7 @@ impl Views {
         }
         let parked = self.info(&schema.name).await?.and_then(|info| info.building);
         let parked = parked.map_or(0, |building| building.parked);
-        let mut progress = self.progress_of(folder, built, stored, parked).await?;
+        let mut progress = self.progress_of(folder, built, stored, parked).await?.beside();
         if !watcher.inspect(folder, &mut progress).await? {
             return Ok(Built::IsLeft(progress.table.generation));
         }

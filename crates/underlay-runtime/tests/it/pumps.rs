@@ -706,8 +706,11 @@ async fn a_pump_that_never_rests_is_moved_and_leaves_nothing_out() {
     pumps.stop().await;
     sink.assert_whole(head);
     let positions = sink.positions();
-    let back = positions.windows(2).filter(|pair| pair[1] <= pair[0]).count();
-    assert!((1..=REWINDS).contains(&back), "{back}");
+    let back: Vec<&[u64]> = positions.windows(2).filter(|pair| pair[1] <= pair[0]).collect();
+    // Where a lease runs out, on a machine that is busy with something else, the batch that was under way comes again.
+    let batch = House::config("one").pump_batch_events_max as u64;
+    let (again, moved): (Vec<_>, Vec<_>) = back.into_iter().partition(|pair| pair[1] + batch > pair[0]);
+    assert!((1..=REWINDS).contains(&moved.len()), "moved {moved:?}, and again {again:?}");
     assert_eq!(house.stored("audit").await, head);
 }
 
