@@ -20,7 +20,7 @@ pub(crate) fn command() -> Command {
                 .help("Smaller logs and fewer, shorter runs: a smoke test, not a measurement"),
         )
         .arg(Arg::new("only").long("only").value_name("NAME").help(
-            "Only one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door, scheduler, entities, work-drain, work-commands, \
+            "Only one part: commits, loads, catch-up, view, neighbour, indexes, feed, front-door, scheduler, cache, entities, size, placement, work-drain, work-commands, \
              work-latency, work-cost, work-turns; with --peers one of its parts, or one peer beside ours: cqrs-es, \
              disintegrate, mire, umadb, insert, unnest",
         ))

@@ -13,7 +13,7 @@ mod table;
 pub use self::account::{Account, AccountCommand, AccountEvent, AccountRefusal};
 pub use self::booking::{Booking, Fields, number_in};
 pub use self::disk::{file_system, flush_microseconds, is_in_memory, load, processors};
-pub use self::runs::{Latency, Runs, Sample, median};
+pub use self::runs::{Latency, MOVED_MAX, Runs, Sample, median};
 pub use self::table::{Columns, amount};
 
 use std::error::Error;

@@ -21,6 +21,12 @@ pub struct Latency {
     pub p99: f64,
 }
 
+/// How far the runs of a baseline may lie apart, as a share of their median, so that something beside them is quoted.
+pub const MOVED_MAX: f64 = 0.2;
+
+/// Rounds that a figure needs, where as many were run.
+const ROUNDS_MIN: usize = 3;
+
 /// The runs of a figure.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(transparent)]
@@ -88,6 +94,32 @@ impl Runs {
     pub fn times(&self, other: &Self) -> f64 {
         median(self.0.iter().zip(&other.0).map(|(own, other)| own.value / other.value))
     }
+
+    /// The rounds in which the machine was the same, as these runs of a baseline show: those within [`MOVED_MAX`] of each
+    /// other, around the median. None where they are fewer than a figure needs.
+    #[must_use]
+    pub fn steady(&self) -> Option<Vec<usize>> {
+        let middle = self.value();
+        let is_steady = |run: &Sample| (run.value - middle).abs() <= middle * MOVED_MAX / 2.0;
+        let rounds: Vec<usize> =
+            self.0.iter().enumerate().filter(|(_, run)| is_steady(run)).map(|(round, _)| round).collect();
+        let needed = ROUNDS_MIN.min(self.0.len());
+        (!rounds.is_empty() && rounds.len() >= needed).then_some(rounds)
+    }
+
+    /// The runs of some rounds.
+    #[must_use]
+    pub fn of_rounds(&self, rounds: &[usize]) -> Self {
+        Self(rounds.iter().filter_map(|round| self.0.get(*round)).copied().collect())
+    }
+
+    /// How far the runs lie apart, as a share of their median.
+    #[must_use]
+    pub fn moved(&self) -> f64 {
+        let values = || self.0.iter().map(|run| run.value);
+        let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+        (most - least) / self.value()
+    }
 }
 
 /// The median; not a number where there is none.
@@ -112,6 +144,18 @@ mod tests {
         let (ours, theirs) = (runs([200.0, 20.0, 24.0]), runs([100.0, 10.0, 12.0]));
         assert_eq!(ours.times(&theirs), 2.0);
         assert_eq!(ours.value(), 24.0);
+    }
+
+    #[test]
+    fn rounds_in_which_the_baseline_moved_do_not_count() {
+        let runs = |values: &[f64]| Runs(values.iter().copied().map(Sample::of).collect());
+        assert_eq!(runs(&[100.0, 50.0, 109.0, 95.0, 130.0]).steady(), Some(vec![0, 2, 3]));
+        assert_eq!(runs(&[100.0, 50.0, 109.0, 70.0, 130.0]).steady(), None, "two rounds are not enough");
+        assert_eq!(runs(&[100.0, 101.0]).steady(), Some(vec![0, 1]), "there were no more");
+        assert_eq!(runs(&[100.0, 200.0]).steady(), None);
+        assert_eq!(runs(&[]).steady(), None);
+        assert_eq!(runs(&[1.0, 2.0, 3.0]).of_rounds(&[0, 2]).value(), 2.0);
+        assert_eq!(runs(&[100.0, 50.0, 120.0]).moved(), 0.7);
     }
 
     #[test]

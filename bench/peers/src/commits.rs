@@ -24,6 +24,11 @@ pub(crate) fn test(callers: usize) -> String {
     }
 }
 
+/// What the test is called in which callers write the same accounts.
+pub(crate) fn contended_test() -> String {
+    format!("{CALLERS_CONTENDED} callers on the same 100 accounts, Zipf")
+}
+
 /// Callers that each have accounts of their own.
 pub(crate) async fn measure(
     place: &Place,
@@ -52,8 +57,7 @@ pub(crate) async fn measure_contention(
     report: &mut Report,
 ) -> Result<()> {
     let entrants: Vec<Entrant> = entrants.iter().copied().filter(|it| it.checks_versions()).collect();
-    let test = format!("{CALLERS_CONTENDED} callers on the same 100 accounts, Zipf");
-    interleave(place, scale, &entrants, report, test, Accounts::Shared, CALLERS_CONTENDED).await
+    interleave(place, scale, &entrants, report, contended_test(), Accounts::Shared, CALLERS_CONTENDED).await
 }
 
 async fn interleave(

@@ -62,9 +62,11 @@ impl Figure {
         self.runs.latency()
     }
 
-    /// How many times as much another store did.
-    pub(crate) fn ratio_of(&self, other: &Self) -> f64 {
-        other.runs.times(&self.runs)
+    /// How many times as much another store did, in the rounds in which this one shows that the machine was the same; none
+    /// where those are too few.
+    pub(crate) fn ratio_of(&self, other: &Self) -> Option<f64> {
+        let rounds = self.runs.steady()?;
+        Some(other.runs.of_rounds(&rounds).times(&self.runs.of_rounds(&rounds)))
     }
 }
 
@@ -117,14 +119,17 @@ fn table(test: &[Figure]) -> String {
     for figure in test {
         let latency = figure.latency();
         let microseconds = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.0}"));
-        let ratio = ours.filter(|_| figure.is_speed()).map(|ours| figure.ratio_of(ours));
+        let ratio = ours.filter(|_| figure.is_speed()).map(|ours| {
+            let moved = || format!("moved by {:.0} %", figure.runs.moved() * 100.0);
+            figure.ratio_of(ours).map_or_else(moved, |ratio| format!("{ratio:.2}x"))
+        });
         let conflicts = figure.runs.conflicts();
         columns.push([
             figure.entrant.name().to_owned(),
             amount(figure.value()),
             microseconds(latency.map(|latency| latency.p50)),
             microseconds(latency.map(|latency| latency.p99)),
-            ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}x")),
+            ratio.unwrap_or_default(),
             conflicts.map_or_else(String::new, |share| format!("{share:.2} conflicts a commit")),
             figure.note.clone(),
         ]);
@@ -148,7 +153,7 @@ pub(crate) fn json(report: &Report, floors: &[Floor]) -> Result<String> {
         .map(|figure| {
             let is_ours = |it: &&Figure| it.entrant == Entrant::Ours && it.test == figure.test;
             let ours = report.figures.iter().find(is_ours);
-            let ours_is = ours.filter(|_| figure.is_speed()).map(|ours| figure.ratio_of(ours));
+            let ours_is = ours.filter(|_| figure.is_speed()).and_then(|ours| figure.ratio_of(ours));
             Entry { figure, median: figure.value(), latency: figure.latency(), ours_is }
         })
         .collect();
@@ -170,6 +175,14 @@ mod tests {
     fn figure(entrant: Entrant, values: &[f64]) -> Figure {
         let runs = Runs(values.iter().copied().map(figures::Sample::of).collect());
         Figure { runs, ..Figure::new("8 callers", "commits/s", entrant) }
+    }
+
+    #[test]
+    fn a_store_whose_own_runs_moved_says_nothing_of_ours() {
+        let figures = [figure(Entrant::Ours, &[300.0; 3]), figure(Entrant::Mire, &[100.0, 50.0, 150.0])];
+        let text = tables(&figures);
+        assert!(text.contains("moved by 100 %"), "{text}");
+        assert_eq!(figures[1].ratio_of(&figures[0]), None);
     }
 
     #[test]

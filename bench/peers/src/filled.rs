@@ -40,14 +40,7 @@ pub(crate) async fn fill_all(
 
 /// Those that read a log in a way of their own.
 fn reads(entrant: Entrant) -> bool {
-    !matches!(
-        entrant,
-        Entrant::OursBare
-            | Entrant::CqrsEsPersist
-            | Entrant::Disintegrate
-            | Entrant::Insert
-            | Entrant::Unnest
-    )
+    !matches!(entrant, Entrant::CqrsEsPersist | Entrant::Disintegrate | Entrant::Insert | Entrant::Unnest)
 }
 
 /// Opens a store with its log filled; none where it has no server.

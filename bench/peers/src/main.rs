@@ -74,7 +74,7 @@ pub(crate) struct Scale {
 }
 
 const FULL: Scale = Scale {
-    rounds: 3,
+    rounds: 5,
     run: Duration::from_millis(2_000),
     warm_up: Duration::from_millis(500),
     log_events: 500_000,

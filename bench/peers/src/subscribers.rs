@@ -59,14 +59,7 @@ async fn open_and_run(place: &Place, scale: &Scale, entrant: Entrant) -> Result<
 
 /// Those that have no subscriber say so by themselves; baselines and other forms of a store are left out.
 fn follows(entrant: Entrant) -> bool {
-    !matches!(
-        entrant,
-        Entrant::OursBare
-            | Entrant::CqrsEsPersist
-            | Entrant::Disintegrate
-            | Entrant::Insert
-            | Entrant::Unnest
-    )
+    !matches!(entrant, Entrant::CqrsEsPersist | Entrant::Disintegrate | Entrant::Insert | Entrant::Unnest)
 }
 
 /// How a comparison ended.

@@ -158,9 +158,14 @@ pub(super) fn may(role: &str, relation: &Relation, verb: Verb) -> Option<May> {
 /// Who may call a function of the schema; none where nobody has declared it.
 pub(super) fn callers(function: &str) -> Option<&'static [&'static str]> {
     Some(match function {
-        "append" | "append_one" | "append_work" | "fence" | "put_schedule" | "remove_schedule" => &["writer"],
+        "append" | "append_one" | "append_work" | "append_batch" | "fence" => &["writer"],
+        "put_schedule" | "remove_schedule" => &["writer"],
         // They only pass on to those, in the name of who calls them.
-        "store_commits" | "store_commit" | "store_commits_and_work" | "raise_fence" => &["writer"],
+        "store_commits"
+        | "store_commit"
+        | "store_commits_and_work"
+        | "store_commit_batch"
+        | "raise_fence" => &["writer"],
         // It looks at what it is given alone.
         "expect_rows" => &["writer"],
         "guard_transaction" => &["writer", "worker"],

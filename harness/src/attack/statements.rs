@@ -50,7 +50,6 @@ const STATEMENTS: &[Statement] = statements! {
     "advance_schedule" "worker" false ("text, text, bigint, bigint, bigint") |v| [&v.tenant, "'nightly'", "1", "NULL", "NULL"];
     "append_commit" "writer" false ("") |_v| [];
     "append_commits" "writer" false ("") |_v| [];
-    "append_commits_and_work" "writer" false ("") |_v| [];
     "append_with_entities" "writer" false ("") |_v| [];
     "begin_work" "worker" false ("smallint[], bigint[], uuid[], integer[], bigint[], integer[], bigint, bigint, uuid") |v| ["'{1}'", "'{1}'", format!("ARRAY[{}]::uuid[]", v.event), "'{1}'", "'{1024}'", "'{1}'"];
     "delete_checkpoint" "worker" false ("text, integer") |_v| ["'accounts'", "1"];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use underlay_core::{Error, EventStore, LogFilter, LogPage, LogScope, Position, Recorded};
+use underlay_core::{DecodeError, Error, EventStore, LogFilter, LogPage, LogScope, Position, Recorded};
 
 use crate::Result;
 
@@ -36,7 +36,7 @@ pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
     let name = format!("catch-up over {} events, typed", scale.log_events);
     let figure = Figure::new(name, "events/s", ours)
         .with_baseline("plain scan", theirs)
-        .with_aim(Aim::RatioAtLeast(0.25));
+        .with_aim(Aim::RatioAtLeast(0.5));
     Ok(vec![figure])
 }
 
@@ -45,15 +45,24 @@ pub(crate) async fn whole_log(store: &Arc<dyn EventStore>, events: u64) -> Resul
     let (mut seen, mut cents) = (0, 0);
     let mut page = read(store.clone(), Position::START).await?;
     loop {
-        let ahead = (!page.at_head).then(|| tokio::spawn(read(store.clone(), page.scanned_to)));
-        for record in page.events {
-            if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
-                seen += 1;
-                cents += recorded.event.cents();
-            }
-        }
-        match ahead {
-            Some(next) => page = next.await??,
+        let (at_head, to) = (page.at_head, page.scanned_to);
+        // Asked for first, in this task: the thread that decodes would keep one it spawned to itself.
+        let ahead = async { if at_head { Ok(None) } else { read(store.clone(), to).await.map(Some) } };
+        let decoding = async {
+            tokio::task::block_in_place(|| {
+                for record in page.events {
+                    if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
+                        seen += 1;
+                        cents += recorded.event.cents();
+                    }
+                }
+                Ok::<_, DecodeError>(())
+            })
+        };
+        let (ahead, decoded) = tokio::join!(ahead, decoding);
+        decoded?;
+        match ahead? {
+            Some(next) => page = next,
             None if seen == events => return Ok(cents),
             None => return Err(format!("the log holds {seen} events, not {events}").into()),
         }

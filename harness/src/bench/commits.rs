@@ -43,8 +43,9 @@ pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
         let mut figure = Figure::new(name, "events/s", ours).with_baseline("plain appends", theirs);
         if events_each == 1 {
             figure = match callers {
-                1 => figure.with_aim(Aim::RatioAtLeast(0.85)),
-                64 => figure.with_aim(Aim::RatioAtLeast(10.0)).with_aim(Aim::SpreadAtMost(4.0)),
+                1 => figure.with_aim(Aim::RatioAtLeast(0.95)),
+                64 => figure.with_aim(Aim::RatioAtLeast(12.0)).with_aim(Aim::SpreadAtMost(4.0)),
+                256 => figure.with_aim(Aim::RatioAtLeast(15.0)).with_aim(Aim::SpreadAtMost(4.0)),
                 _ => figure,
             };
         }

@@ -1,6 +1,6 @@
 //! A figure: runs of ours and of its baseline, and what was aimed at.
 
-use figures::{Columns, Runs, amount};
+use figures::{Columns, MOVED_MAX, Runs, amount};
 use serde::Serialize;
 
 use crate::Result;
@@ -57,9 +57,27 @@ impl Figure {
         self
     }
 
+    /// What may be said of it: nothing where the machine changed under it, which its baseline shows.
+    fn quoted(&self) -> Option<Quoted> {
+        let Some(baseline) = &self.baseline else {
+            return Some(Quoted { runs: self.runs.clone(), baseline: None });
+        };
+        let rounds = baseline.runs.steady()?;
+        let runs = self.runs.of_rounds(&rounds);
+        Some(Quoted { runs, baseline: Some(baseline.runs.of_rounds(&rounds)) })
+    }
+}
+
+/// The rounds of a figure that count.
+struct Quoted {
+    runs: Runs,
+    baseline: Option<Runs>,
+}
+
+impl Quoted {
     /// How many times its baseline it is.
     fn ratio(&self) -> Option<f64> {
-        self.baseline.as_ref().map(|baseline| self.runs.times(&baseline.runs))
+        self.baseline.as_ref().map(|baseline| self.runs.times(baseline))
     }
 
     /// Whether an aim is reached; `None` where it cannot be told.
@@ -74,7 +92,7 @@ impl Figure {
                 latency.p99 <= most * latency.p50
             }
             Aim::MedianAboveBaselineAtMost(most) => {
-                self.runs.latency()?.p50 <= self.baseline.as_ref()?.runs.latency()?.p50 + most
+                self.runs.latency()?.p50 <= self.baseline.as_ref()?.latency()?.p50 + most
             }
         })
     }
@@ -85,23 +103,46 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     let heads = ["figure", "value", "unit", "ratio", "p50 µs", "p99 µs", "baseline", "aim"];
     let mut columns = Columns::new(heads, &[1, 3, 4, 5]);
     for figure in figures {
-        let latency = figure.runs.latency();
+        let quoted = figure.quoted();
+        let latency = quoted.as_ref().and_then(|quoted| quoted.runs.latency());
         let microseconds = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.0}"));
-        let baseline = figure.baseline.as_ref().map_or_else(String::new, |baseline| {
-            format!("{} {}", amount(baseline.runs.value()), baseline.name)
-        });
+        let ratio = quoted.as_ref().and_then(Quoted::ratio);
         columns.push([
             figure.name.clone(),
-            amount(figure.runs.value()),
+            quoted.as_ref().map_or_else(|| "not quoted".to_owned(), |quoted| amount(quoted.runs.value())),
             figure.unit.to_owned(),
-            figure.ratio().map_or_else(String::new, |ratio| format!("{ratio:.2}x")),
+            ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}x")),
             microseconds(latency.map(|latency| latency.p50)),
             microseconds(latency.map(|latency| latency.p99)),
-            baseline,
-            figure.aims.iter().map(|aim| verdict(figure, *aim)).collect::<Vec<_>>().join(", "),
+            baseline_cell(figure, quoted.as_ref()),
+            figure.aims.iter().map(|aim| verdict(quoted.as_ref(), *aim)).collect::<Vec<_>>().join(", "),
         ]);
     }
     columns.text()
+}
+
+fn baseline_cell(figure: &Figure, quoted: Option<&Quoted>) -> String {
+    let Some(baseline) = &figure.baseline else { return String::new() };
+    match quoted.and_then(|quoted| quoted.baseline.as_ref()) {
+        Some(runs) => format!("{} {}", amount(runs.value()), baseline.name),
+        None => format!("{} moved by {:.0} %", baseline.name, baseline.runs.moved() * 100.0),
+    }
+}
+
+/// Says which figures are not quoted, and why; nothing where all are.
+pub(crate) fn unquoted(figures: &[Figure]) -> Option<String> {
+    let names: Vec<&str> = figures
+        .iter()
+        .filter(|figure| figure.quoted().is_none())
+        .map(|figure| figure.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "not quoted, since the baseline moved by more than {:.0} % between its rounds: {}. Run it on a calm machine.",
+            MOVED_MAX * 100.0,
+            names.join("; ")
+        )
+    })
 }
 
 /// Everything that was measured, as JSON.
@@ -110,7 +151,7 @@ pub(crate) fn json(place: &str, figures: &[Figure]) -> Result<String> {
     struct Entry<'f> {
         #[serde(flatten)]
         figure: &'f Figure,
-        median: f64,
+        median: Option<f64>,
         ratio: Option<f64>,
         latency: Option<Latency>,
     }
@@ -119,16 +160,19 @@ pub(crate) fn json(place: &str, figures: &[Figure]) -> Result<String> {
         place: &'f str,
         figures: Vec<Entry<'f>>,
     }
-    let figures = figures.iter().map(|figure| Entry {
-        figure,
-        median: figure.runs.value(),
-        ratio: figure.ratio(),
-        latency: figure.runs.latency(),
+    let figures = figures.iter().map(|figure| {
+        let quoted = figure.quoted();
+        Entry {
+            figure,
+            median: quoted.as_ref().map(|quoted| quoted.runs.value()),
+            ratio: quoted.as_ref().and_then(Quoted::ratio),
+            latency: quoted.and_then(|quoted| quoted.runs.latency()),
+        }
     });
     Ok(serde_json::to_string_pretty(&Report { place, figures: figures.collect() })? + "\n")
 }
 
-fn verdict(figure: &Figure, aim: Aim) -> String {
+fn verdict(quoted: Option<&Quoted>, aim: Aim) -> String {
     let text = match aim {
         Aim::RatioAtLeast(least) => format!("≥ {least}x"),
         Aim::RatioAtMost(most) => format!("≤ {most}x"),
@@ -137,7 +181,7 @@ fn verdict(figure: &Figure, aim: Aim) -> String {
         Aim::SpreadAtMost(most) => format!("p99 ≤ {most} p50"),
         Aim::MedianAboveBaselineAtMost(most) => format!("p50 ≤ baseline's + {} ms", most / 1e3),
     };
-    match figure.reaches(aim) {
+    match quoted.and_then(|quoted| quoted.reaches(aim)) {
         Some(true) => format!("{text} met"),
         Some(false) => format!("{text} MISSED"),
         None => format!("{text} unknown"),
@@ -163,5 +207,22 @@ mod tests {
         for part in ["63.4 k", "10.00x", "6340 plain", "≥ 10x met", "p99 ≤ 4 p50 MISSED"] {
             assert!(table.contains(part), "{part:?} is not in\n{table}");
         }
+    }
+
+    #[test]
+    fn a_figure_whose_baseline_moved_is_not_quoted() {
+        let figure = Figure::new("commit", "events/s", samples(&[900.0, 1_000.0, 1_100.0]))
+            .with_baseline("plain", samples(&[60.0, 100.0, 140.0]))
+            .with_aim(Aim::RatioAtLeast(5.0));
+        let figures = [figure, Figure::new("alone", "MiB", samples(&[1.0, 9.0]))];
+        let table = table(&figures);
+        for part in ["not quoted", "plain moved by 80 %", "≥ 5x unknown"] {
+            assert!(table.contains(part), "{part:?} is not in\n{table}");
+        }
+        let said = unquoted(&figures).unwrap();
+        assert!(said.contains(": commit."), "{said}");
+        let json: serde_json::Value = serde_json::from_str(&json("here", &figures).unwrap()).unwrap();
+        assert!(json["figures"][0]["ratio"].is_null() && json["figures"][0]["runs"][2]["value"] == 1_100.0);
+        assert_eq!(unquoted(&figures[1..]), None);
     }
 }

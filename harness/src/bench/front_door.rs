@@ -26,7 +26,7 @@ const CALLERS: usize = 64;
 /// Accounts that they deposit to.
 const ACCOUNTS: usize = 64;
 /// Commands a second that are to be reached.
-const COMMANDS_AIM: f64 = 20_000.0;
+const COMMANDS_AIM: f64 = 25_000.0;
 /// What the slowest hundredth may take, in medians.
 const SPREAD_AIM: f64 = 4.0;
 /// What a command may take alone, in times of a bare route and one flush.

@@ -21,7 +21,7 @@ use underlay_server::{ServeLimits, ServerConfig, serve_within};
 use super::account::{Bookings, stream, tenant};
 use super::disk::Disk;
 use super::figure::{Figure, Sample};
-use super::memory::mebibytes;
+use super::size::mebibytes;
 use super::{Scale, log_file};
 use crate::Result;
 

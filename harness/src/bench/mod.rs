@@ -2,8 +2,8 @@
 //!
 //! Every figure is the median of several runs, and stands beside a baseline that was measured in the
 //! same minutes on the same disk: one run of ours, one of the baseline, and again. Absolute figures
-//! belong to the machine; the ratio is what travels. The data lies in a fresh folder beside the
-//! program, never in memory.
+//! belong to the machine; the ratio is what travels. Where the baseline itself moved, nothing is quoted.
+//! The data lies in a fresh folder beside the program, never in memory.
 
 mod account;
 mod cache;
@@ -16,12 +16,13 @@ mod front_door;
 mod index_costs;
 mod live_feed;
 mod log_file;
-mod memory;
 mod neighbour;
+mod placement;
 mod plain_appends;
 mod plain_scan;
 mod postgres;
 mod scheduler;
+mod size;
 mod stream_loads;
 mod view_fold;
 mod work;
@@ -46,8 +47,8 @@ pub(crate) struct Arguments {
     /// Smaller logs and fewer, shorter runs: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
-    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, memory, indexes, feed, front-door, scheduler,
-    /// cache, entities; on PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
+    /// Only the figures of one part: commits, loads, catch-up, view, neighbour, indexes, feed, front-door, scheduler,
+    /// cache, entities, size, placement; on PostgreSQL commits, catch-up, view, neighbour, log-head, stream-heads, work-horizon; on both
     /// work-drain, work-commands, work-latency, work-cost, work-turns
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -66,9 +67,9 @@ pub(crate) struct Arguments {
     /// Serves a new log in this process, and writes to it as standard input says
     #[arg(long, value_name = "FILE", hide = true)]
     feed_of: Option<PathBuf>,
-    /// Reads and folds a log in this process, and prints the memory that took
+    /// Serves a log in this process, and prints how fast, and the memory that took
     #[arg(long, value_name = "FILE", hide = true)]
-    memory_of: Option<PathBuf>,
+    size_of: Option<PathBuf>,
 }
 
 /// The stores with figures.
@@ -104,6 +105,10 @@ impl Scale {
     fn window(&self) -> Duration {
         self.pinned / 10
     }
+
+    fn is_quick(&self) -> bool {
+        self.rounds == QUICK.rounds
+    }
 }
 
 const FULL: Scale = Scale {
@@ -138,13 +143,14 @@ const PARTS: &[&str] = &[
     "catch-up",
     "view",
     "neighbour",
-    "memory",
     "indexes",
     "feed",
     "front-door",
     scheduler::PART,
     cache::PART,
     entities::PART,
+    size::PART,
+    placement::PART,
 ];
 
 /// Measures, prints a table, and writes the file where one is asked for.
@@ -152,8 +158,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     if cfg!(debug_assertions) {
         return Err("a debug build is no measure: run `cargo xtask bench`".into());
     }
-    if let Some(path) = &arguments.memory_of {
-        return memory::print_own(path).await;
+    if let Some(path) = &arguments.size_of {
+        let scale = if arguments.quick { QUICK } else { FULL };
+        return size::print_own(path, &scale).await;
     }
     if let Some(path) = &arguments.feed_of {
         return live_feed::serve_own(path).await;
@@ -193,7 +200,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
             cache::PART => cache::measure(&scale).await?,
             scheduler::PART => scheduler::measure(&disk, &scale).await?,
             entities::PART => entities::measure(&disk, &scale).await?,
-            "memory" => memory::measure(&disk, &scale).await?,
+            placement::PART => placement::measure(),
+            size::PART => size::measure(&disk, &scale).await?,
             _ => index_costs::measure(&disk, &scale).await?,
         });
     }
@@ -202,5 +210,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         fs::write(path, figure::json(&disk.describe()?, &figures)?)?;
         println!("written to {}", path.display());
     }
-    Ok(())
+    match figure::unquoted(&figures) {
+        None => Ok(()),
+        Some(said) => Err(said.into()),
+    }
 }

@@ -64,7 +64,9 @@ pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
     }
     let figure = |name: &str, runs| Figure::new(format!("load of {EVENTS} events, {name}"), "events/s", runs);
     let mut figures = vec![
-        figure("typed", whole).with_baseline("plain scan", scanned.clone()).with_aim(Aim::AtLeast(800_000.0)),
+        figure("typed", whole)
+            .with_baseline("plain scan", scanned.clone())
+            .with_aim(Aim::AtLeast(1_000_000.0)),
         figure("by a command", cold.clone()).with_baseline("plain scan", scanned),
     ];
     if restored.is_empty() {

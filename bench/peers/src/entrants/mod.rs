@@ -33,7 +33,7 @@ pub(crate) use tally::Tally;
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Entrant {
     Ours,
-    OursBare,
+    OursSqlite,
     CqrsEs,
     CqrsEsPersist,
     Disintegrate,
@@ -46,7 +46,7 @@ pub(crate) enum Entrant {
 
 const ALL: &[Entrant] = &[
     Entrant::Ours,
-    Entrant::OursBare,
+    Entrant::OursSqlite,
     Entrant::CqrsEs,
     Entrant::CqrsEsPersist,
     Entrant::Disintegrate,
@@ -61,7 +61,7 @@ impl Entrant {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ours => "underlay, full commit",
-            Self::OursBare => "underlay, bare append",
+            Self::OursSqlite => "underlay on SQLite, full commit",
             Self::CqrsEs => "cqrs-es, execute",
             Self::CqrsEsPersist => "cqrs-es, persist alone",
             Self::Disintegrate => "disintegrate, checked",
@@ -76,7 +76,7 @@ impl Entrant {
     /// What `--only` calls it.
     fn peer(self) -> &'static str {
         match self {
-            Self::Ours | Self::OursBare => "underlay",
+            Self::Ours | Self::OursSqlite => "underlay",
             Self::CqrsEs | Self::CqrsEsPersist => "cqrs-es",
             Self::Disintegrate | Self::DisintegrateUnchecked => "disintegrate",
             Self::Mire => "mire",
@@ -103,7 +103,10 @@ impl Entrant {
 
     /// Whether a commit of it fails where somebody else wrote the account meanwhile.
     pub(crate) fn checks_versions(self) -> bool {
-        matches!(self, Self::Ours | Self::CqrsEs | Self::Disintegrate | Self::Mire | Self::Umadb)
+        matches!(
+            self,
+            Self::Ours | Self::OursSqlite | Self::CqrsEs | Self::Disintegrate | Self::Mire | Self::Umadb
+        )
     }
 
     /// Opens it on a database of its own, for this many callers; none where its server is missing.
@@ -111,9 +114,12 @@ impl Entrant {
         if self == Self::Umadb {
             return open_umadb(place, callers).await;
         }
+        if self == Self::OursSqlite {
+            let log = Arc::new(ours::Ours::open_file().await?);
+            return Ok(Some(Opened { log, database: None }));
+        }
         let database = place.database().await?;
         let log: Arc<dyn Log> = match self {
-            Self::OursBare => Arc::new(ours::Ours::open(&database, ours::Form::Bare).await?),
             Self::CqrsEs | Self::CqrsEsPersist => {
                 let pool = pool(&database, place.pool(callers, cqrs_es::POOL)).await?;
                 Arc::new(cqrs_es::CqrsEs::open(&database, pool, self == Self::CqrsEs).await?)
@@ -129,8 +135,8 @@ impl Entrant {
                 Arc::new(mire::Mire::open(&database, connections).await?)
             }
             Self::Insert => Arc::new(plain::Insert::open(&database, place.pool(callers, plain::POOL)).await?),
-            Self::Ours | Self::Unnest | Self::Umadb => {
-                Arc::new(ours::Ours::open(&database, ours::Form::Full).await?)
+            Self::Ours | Self::OursSqlite | Self::Unnest | Self::Umadb => {
+                Arc::new(ours::Ours::open(&database).await?)
             }
         };
         Ok(Some(Opened { log, database: Some(database) }))

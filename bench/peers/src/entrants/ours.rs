@@ -1,4 +1,4 @@
-//! Ours: the port for events, as an engine calls it; the engine where a view is folded.
+//! Ours, on either store: the port for events, as an engine calls it; the engine where a view is folded.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use figures::{Account, AccountEvent, Booking};
 use servers::{Database, LOGIN};
+use tempfile::TempDir;
 use underlay_core::{
-    Aggregate, Commit, CommitId, Error, EventStore, ExpectedVersion, Keys, LogFilter, LogPage, LogScope,
-    NewEvent, Position, Recorded, StreamName, SystemClock, TenantId, Version, View, Wakeups,
+    Aggregate, Commit, CommitId, DecodeError, Error, EventStore, ExpectedVersion, Keys, LogFilter, LogPage,
+    LogScope, NewEvent, Position, Recorded, StreamName, SystemClock, TenantId, Version, View,
 };
 use underlay_derive::row;
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Registry};
+use underlay_sqlite::{SqliteConfig, SqliteStore};
 
 use super::{Appended, Follower, Log, Seen, Tally};
 use crate::Result;
@@ -47,20 +49,22 @@ impl View for Balances {
     }
 }
 
-/// How much of a commit there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// As a service stores one: version checked, outcome, every index, row-level security.
-    Full,
-    /// Nothing expected, no row-level security, no index of event ids: what others leave out and can be
-    /// left out here. The row of the commit stays; positions come from it.
-    Bare,
+pub(crate) struct Ours {
+    ports: Ports,
+    tenant: TenantId,
+    /// The table of events, where others look at it.
+    table: Option<&'static str>,
+    opened: Store,
 }
 
-pub(crate) struct Ours {
-    store: PostgresStore,
-    tenant: TenantId,
-    form: Form,
+/// What is closed at the end.
+enum Store {
+    Postgres(PostgresStore),
+    Sqlite {
+        store: SqliteStore,
+        /// Where the file is; it goes with this.
+        _folder: TempDir,
+    },
 }
 
 /// Makes the tables of a database, and who may use them.
@@ -72,26 +76,44 @@ pub(crate) async fn install(database: &Database) -> Result<PostgresConfig> {
 }
 
 impl Ours {
-    pub(crate) async fn open(database: &Database, form: Form) -> Result<Self> {
+    pub(crate) async fn open(database: &Database) -> Result<Self> {
         let config = install(database).await?;
-        if form == Form::Bare {
-            database.admin().await?.batch_execute(include_str!("../../sql/strip_installation.sql")).await?;
-        }
         let store = PostgresStore::connect(&database.login_address(), config).await?;
-        Ok(Self { store, tenant: TenantId::new("bench")?, form })
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(store.clone()),
+            wakeups: Arc::new(store.clone()),
+            snapshots: Some(Arc::new(store.clone())),
+            leases: Some(Arc::new(store.clone())),
+            work: None,
+            clock: Arc::new(SystemClock),
+        };
+        Self::new(ports, Some("underlay.events"), Store::Postgres(store))
+    }
+
+    /// On a file, beside those of the servers.
+    pub(crate) async fn open_file() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let store = SqliteStore::open(folder.path().join("log.db"), SqliteConfig::default())?;
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            read_models: Arc::new(store.clone()),
+            wakeups: Arc::new(store.clone()),
+            snapshots: Some(Arc::new(store.clone())),
+            leases: None,
+            work: None,
+            clock: Arc::new(SystemClock),
+        };
+        Self::new(ports, None, Store::Sqlite { store, _folder: folder })
+    }
+
+    fn new(ports: Ports, table: Option<&'static str>, opened: Store) -> Result<Self> {
+        Ok(Self { ports, tenant: TenantId::new("bench")?, table, opened })
     }
 
     fn engine(&self) -> Result<Engine> {
-        let ports = Ports {
-            store: Arc::new(self.store.clone()),
-            read_models: Arc::new(self.store.clone()),
-            wakeups: Arc::new(self.store.clone()),
-            snapshots: Some(Arc::new(self.store.clone())),
-            leases: Some(Arc::new(self.store.clone())),
-            clock: Arc::new(SystemClock),
-        };
         let registry = Registry::default().aggregate::<Account>().snapshots::<Account>().view(Balances);
-        Ok(Engine::new(ports, registry, EngineConfig::default())?)
+        Ok(Engine::new(self.ports.clone(), registry, EngineConfig::default())?)
     }
 }
 
@@ -99,21 +121,20 @@ fn stream(booking: Booking) -> Result<StreamName> {
     Ok(Account::stream(&booking.account)?)
 }
 
-async fn page(store: PostgresStore, after: Position) -> std::result::Result<LogPage, Error> {
+async fn page(store: Arc<dyn EventStore>, after: Position) -> std::result::Result<LogPage, Error> {
     store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS).await
 }
 
 #[async_trait]
 impl Log for Ours {
     async fn append(&self, booking: Booking, seen: i64) -> Result<Appended> {
-        let expected = match (self.form, seen) {
-            (Form::Bare, _) => ExpectedVersion::Any,
-            (Form::Full, 0) => ExpectedVersion::NoStream,
-            (Form::Full, version) => ExpectedVersion::Exact(Version(version.unsigned_abs())),
+        let expected = match seen {
+            0 => ExpectedVersion::NoStream,
+            version => ExpectedVersion::Exact(Version(version.unsigned_abs())),
         };
         let events = vec![NewEvent::encode(&AccountEvent::of(booking))?];
         let commit = Commit::new(CommitId::draw()).append(stream(booking)?, expected, events);
-        match self.store.commit(&self.tenant, commit).await {
+        match self.ports.store.commit(&self.tenant, commit).await {
             Ok(committed) => {
                 let version = committed.versions.first().map_or(0, |stream| stream.version.0);
                 Ok(Appended::Stored(i64::try_from(version)?))
@@ -132,38 +153,47 @@ impl Log for Ours {
         let events = bookings.iter().map(|booking| NewEvent::encode(&AccountEvent::of(*booking)));
         let events = events.collect::<std::result::Result<_, _>>()?;
         let commit = Commit::new(CommitId::draw()).append(stream(*first)?, expected, events);
-        self.store.commit(&self.tenant, commit).await?;
+        self.ports.store.commit(&self.tenant, commit).await?;
         Ok(())
     }
 
     async fn count(&self) -> Result<u64> {
         // Positions have no holes.
-        Ok(self.store.head().await?.number())
+        Ok(self.ports.store.head().await?.number())
     }
 
     async fn read_whole(&self) -> Result<Option<Seen>> {
         let mut seen = Seen::default();
-        let mut current = page(self.store.clone(), Position::START).await?;
+        let mut current = page(self.ports.store.clone(), Position::START).await?;
         loop {
-            // The next page is read while this one is decoded.
-            let next = (!current.at_head).then(|| tokio::spawn(page(self.store.clone(), current.scanned_to)));
-            for record in current.events {
-                if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
-                    seen.events += 1;
-                    seen.cents += recorded.event.cents();
-                }
-            }
-            match next {
-                Some(next) => current = next.await??,
+            let (at_head, to) = (current.at_head, current.scanned_to);
+            // Asked for first, in this task: the thread that decodes would keep one it spawned to itself.
+            let ahead =
+                async { if at_head { Ok(None) } else { page(self.ports.store.clone(), to).await.map(Some) } };
+            let decoding = async {
+                tokio::task::block_in_place(|| {
+                    for record in current.events {
+                        if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
+                            seen.events += 1;
+                            seen.cents += recorded.event.cents();
+                        }
+                    }
+                    Ok::<_, DecodeError>(())
+                })
+            };
+            let (ahead, decoded) = tokio::join!(ahead, decoding);
+            decoded?;
+            match ahead? {
+                Some(next) => current = next,
                 None => return Ok(Some(seen)),
             }
         }
     }
 
     async fn follow(&self, tally: Arc<Tally>) -> Result<Option<Follower>> {
-        let store = self.store.clone();
+        let (store, wakeups) = (self.ports.store.clone(), self.ports.wakeups.clone());
         Ok(Some(Follower::start(|told| async move {
-            let mut wakeup = store.subscribe();
+            let mut wakeup = wakeups.subscribe();
             let mut after = Position::START;
             while !told.is_cancelled() {
                 let read = page(store.clone(), after).await?;
@@ -193,10 +223,13 @@ impl Log for Ours {
     }
 
     fn events_table(&self) -> Option<&'static str> {
-        Some("underlay.events")
+        self.table
     }
 
     async fn close(&self) -> Result<()> {
-        Ok(self.store.close().await?)
+        Ok(match &self.opened {
+            Store::Postgres(store) => store.close().await?,
+            Store::Sqlite { store, .. } => store.close().await?,
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! What the one lock of the log costs where several processes write, with a fast and with a slow flush:
 //! against the same rows in the same batches without the lock, without checks, at positions drawn from a
-//! sequence, as a log without an order would do.
+//! sequence, as a log without an order would do. And what they store where each has a log of its own, on the same server.
 //!
 //! Each writer is a store of its own with its own committer, as a process has one; the server cannot tell.
 
@@ -29,27 +29,36 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Figure>> {
         let subject = Postgres::start_with(settings)?;
         for writers in [1, 2, 4, 8] {
             eprintln!("  {writers} writers, {flush}");
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            let (mut ours, mut theirs, mut several) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..scale.rounds {
-                ours.push(with_lock(&subject.new_place().await?, writers, &bookings, scale).await?);
+                ours.push(with_lock(&[subject.new_place().await?], writers, &bookings, scale).await?);
                 theirs.push(without_lock(&subject.new_place().await?, writers, &bookings, scale).await?);
+                let mut places = Vec::new();
+                for _ in 0..writers {
+                    places.push(subject.new_place().await?);
+                }
+                several.push(with_lock(&places, writers, &bookings, scale).await?);
             }
-            let name = format!("log head, {writers} writers, {flush}");
-            figures.push(Figure::new(name, "events/s", ours).with_baseline("no lock, no checks", theirs));
+            let name = |what: &str| format!("{what}, {writers} writers, {flush}");
+            figures.extend([
+                Figure::new(name("a log each"), "events/s", several).with_baseline("one log", ours.clone()),
+                Figure::new(name("log head"), "events/s", ours).with_baseline("no lock, no checks", theirs),
+            ]);
         }
     }
     Ok(figures)
 }
 
+/// Writers that share a log, or have one each.
 async fn with_lock(
-    place: &PostgresPlace,
+    places: &[PostgresPlace],
     writers: u64,
     bookings: &Arc<Bookings>,
     scale: &Scale,
 ) -> Result<Sample> {
     let mut pressing = JoinSet::new();
     let mut stores = Vec::new();
-    for writer in 0..writers {
+    for (writer, place) in (0..writers).zip(places.iter().cycle()) {
         let store = place.address(Way::USUAL).open().await?;
         stores.push(store.clone());
         let pressure = Pressure { callers: CALLERS, first: writer * CALLERS, events_each: 1 };

@@ -23,18 +23,20 @@ const STREAMS: usize = 100;
 
 /// What is looked up for the version of a stream, and what stands in its place.
 const LOOK: (&str, &str) = (
-    "FROM events\n            WHERE events.tenant = append.commit_tenants[append.expected_commits[n]]\n                \
-     AND events.stream = append.expected_streams[n]\n            ORDER BY events.version DESC\n            LIMIT 1",
-    "FROM stream_heads AS events\n            WHERE events.tenant = append.commit_tenants[append.expected_commits[n]]\n \
-     AND events.stream = append.expected_streams[n] LIMIT 1",
+    "FROM events\n            WHERE events.tenant = append_batch.commit_tenants[append_batch.expected_commits[n]]\n                \
+     AND events.stream = append_batch.expected_streams[n]\n                AND append_batch.known_versions[n] IS NULL\n            \
+     ORDER BY events.version DESC\n            LIMIT 1",
+    "FROM stream_heads AS events WHERE events.tenant = append_batch.commit_tenants[append_batch.expected_commits[n]] \
+     AND events.stream = append_batch.expected_streams[n] AND append_batch.known_versions[n] IS NULL LIMIT 1",
 );
 /// Before what the heads are changed.
 const CHANGE: (&str, &str) = (
     "    INSERT INTO commits (",
     "    INSERT INTO stream_heads AS there (tenant, stream, version) \
-     SELECT append.commit_tenants[append.expected_commits[n]], append.expected_streams[n], \
-     append.actual_versions[n] + append.commit_events[append.expected_commits[n]] FROM generate_series(1, cardinality(append.expected_versions)) AS n \
-     WHERE append.commit_ends[append.expected_commits[n]] >= 0 ORDER BY 1, 2 \
+     SELECT append_batch.commit_tenants[append_batch.expected_commits[n]], append_batch.expected_streams[n], \
+     append_batch.actual_versions[n] + append_batch.commit_events[append_batch.expected_commits[n]] \
+     FROM generate_series(1, cardinality(append_batch.expected_versions)) AS n \
+     WHERE append_batch.commit_ends[append_batch.expected_commits[n]] >= 0 ORDER BY 1, 2 \
      ON CONFLICT (tenant, stream) DO UPDATE SET version = excluded.version;\n    INSERT INTO commits (",
 );
 
@@ -66,7 +68,7 @@ async fn add_heads(place: &PostgresPlace) -> Result<()> {
     let table = "CREATE TABLE underlay.stream_heads (tenant text COLLATE \"C\", stream text COLLATE \"C\", \
                  version bigint NOT NULL, PRIMARY KEY (tenant, stream))";
     admin.batch_execute(table).await?;
-    let row = admin.query_one("SELECT pg_get_functiondef('underlay.append'::regproc)", &[]).await?;
+    let row = admin.query_one("SELECT pg_get_functiondef('underlay.append_batch'::regproc)", &[]).await?;
     let mut function: String = row.get(0);
     for (from, to) in [LOOK, CHANGE] {
         if !function.contains(from) {
@@ -76,7 +78,7 @@ async fn add_heads(place: &PostgresPlace) -> Result<()> {
     }
     admin.batch_execute(&function).await?;
     let grant = "SELECT format('GRANT ALL ON underlay.stream_heads TO %I', proowner::regrole::text) FROM pg_proc \
-                 WHERE oid = 'underlay.append'::regproc";
+                 WHERE oid = 'underlay.append_batch'::regproc";
     let grant: String = admin.query_one(grant, &[]).await?.get(0);
     admin.batch_execute(&grant).await?;
     Ok(())
