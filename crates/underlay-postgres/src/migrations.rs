@@ -6,7 +6,7 @@
 
 use underlay_core::adapter::Migration;
 
-pub(crate) const MIGRATIONS: [Migration; 19] = [
+pub(crate) const MIGRATIONS: [Migration; 20] = [
     Migration {
         number: 1,
         name: "migrations",
@@ -210,5 +210,10 @@ pub(crate) const MIGRATIONS: [Migration; 19] = [
             include_str!("../migrations/0019_known_versions/store_commit_batch.sql"),
             include_str!("../migrations/0019_known_versions/rights.sql"),
         ],
+    },
+    Migration {
+        number: 20,
+        name: "one_look",
+        parts: &[include_str!("../migrations/0020_one_look/claim_work.sql")],
     },
 ];

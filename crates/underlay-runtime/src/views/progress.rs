@@ -563,7 +563,9 @@ mod tests {
         let mut beside = progress().beside();
         hold(&mut beside, 1, "");
         assert!(!beside.is_due(false, Timestamp::from_millisecond(1_999).unwrap()));
-        assert!(beside.is_due(false, Timestamp::from_millisecond(2_000).unwrap()) && beside.is_due(true, now));
+        assert!(
+            beside.is_due(false, Timestamp::from_millisecond(2_000).unwrap()) && beside.is_due(true, now)
+        );
 
         let mut many = progress();
         hold(&mut many, HELD_ROWS_MAX, "");

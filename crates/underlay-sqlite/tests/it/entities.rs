@@ -1,6 +1,7 @@
 //! Entities: what the contract leaves to the adapter.
 
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use underlay_core::adapter::{BatchLimits, ReadLimits};
@@ -12,7 +13,7 @@ use underlay_core::{
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::failures::Gate;
-use crate::sample::{Place, append, append_many, begin, stream, tenant};
+use crate::sample::{Place, append, append_many, begin, busy, stream, tenant, with_one_blocking_thread};
 
 pub(crate) fn column(name: &str, column_type: ColumnType, indexed: bool) -> Column {
     Column { name: name.to_owned(), column_type, nullable: !indexed, indexed }
@@ -236,17 +237,10 @@ async fn stores_on_one_file_lose_no_update() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_of_entities_has_a_deadline_and_a_line() {
+async fn a_query_of_entities_has_a_deadline() {
     const MANY: usize = 4_000;
     let place = Place::new();
-    let limits = ReadLimits {
-        running_max: 1,
-        tenant_waiting_max: 2,
-        wait_max: Duration::from_secs(120),
-        ..ReadLimits::default()
-    };
     let config = SqliteConfig::default()
-        .with_query_limits(limits)
         .with_query_timeout(Duration::ZERO)
         .with_clock(Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH)));
     let store = prepared(&place, config).await;
@@ -261,16 +255,27 @@ async fn a_query_of_entities_has_a_deadline_and_a_line() {
     // The connection is as good as before.
     let few = Query::default().filter("pair", Comparison::Lt, Value::Text("rate-00003".into()));
     assert_eq!(store.count(&rates(), &tenant(), &few).await.unwrap(), 3);
-    let (owner, schema, all) = (tenant(), rates(), Query::default());
-    let waiting: Vec<_> = (0..3).map(|_| begin(store.count(&schema, &owner, &all))).collect();
-    match store.load(&schema, &owner, &["rate-00001".to_owned()]).await {
-        Err(Error::Unavailable { reason, overloaded: true, .. }) => {
-            assert!(reason.contains("tenant_waiting_max = 2"), "{reason}");
+}
+
+#[test]
+fn queries_of_entities_wait_in_a_line_that_is_bounded() {
+    with_one_blocking_thread(async {
+        let place = Place::new();
+        let limits = ReadLimits { running_max: 1, tenant_waiting_max: 2, ..ReadLimits::default() };
+        let store = prepared(&place, SqliteConfig::default().with_query_limits(limits)).await;
+        let (owner, schema, all) = (tenant(), rates(), Query::default());
+        let busy = busy();
+        let waiting: Vec<_> = (0..3).map(|_| begin(store.count(&schema, &owner, &all))).collect();
+        match store.load(&schema, &owner, &["rate-00001".to_owned()]).await {
+            Err(Error::Unavailable { reason, overloaded: true, .. }) => {
+                assert!(reason.contains("tenant_waiting_max = 2"), "{reason}");
+            }
+            answer => panic!("{answer:?}"),
         }
-        answer => panic!("{answer:?}"),
-    }
-    // Another tenant's place is its own.
-    let other = TenantId::new("globex").unwrap();
-    drop(begin(store.count(&schema, &other, &all)));
-    drop(waiting);
+        // Another tenant's place is its own.
+        let other = TenantId::new("globex").unwrap();
+        let mut others = begin(store.count(&schema, &other, &all));
+        assert!(others.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop((others, waiting, busy));
+    });
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use underlay_core::adapter::ReadLimits;
@@ -12,7 +13,7 @@ use underlay_core::{
 };
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
-use crate::sample::{Place, append, begin, stream, tenant};
+use crate::sample::{Place, append, begin, busy, stream, tenant, with_one_blocking_thread};
 use crate::views::{balances, checkpoint_at, upsert};
 
 /// Queries of the tenant that floods: they take seconds, and the tests end before.
@@ -131,23 +132,27 @@ async fn a_query_whose_caller_has_gone_ends_and_gives_its_turn_on() {
     assert_eq!(store.count(&table, &globex(), &all).await.unwrap(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_line_that_is_full_is_told_by_the_name_of_its_limit() {
-    let place = Place::new();
-    let limits = ReadLimits { tenant_waiting_max: 2, ..limits(1) };
-    let (store, table) = large_view(&place, SqliteConfig::default().with_query_limits(limits)).await;
-    let (owner, all) = (tenant(), Query::default());
-    let waiting: Vec<_> = (0..3).map(|_| begin(store.count(&table, &owner, &all))).collect();
-    match store.count(&table, &owner, &all).await {
-        Err(Error::Unavailable { reason, overloaded: true, .. }) => {
-            assert!(reason.contains("tenant_waiting_max = 2"), "{reason}");
+#[test]
+fn a_line_that_is_full_is_told_by_the_name_of_its_limit() {
+    with_one_blocking_thread(async {
+        let place = Place::new();
+        let limits = ReadLimits { tenant_waiting_max: 2, ..limits(1) };
+        let (store, table) = large_view(&place, SqliteConfig::default().with_query_limits(limits)).await;
+        let (owner, all) = (tenant(), Query::default());
+        let busy = busy();
+        let waiting: Vec<_> = (0..3).map(|_| begin(store.count(&table, &owner, &all))).collect();
+        match store.count(&table, &owner, &all).await {
+            Err(Error::Unavailable { reason, overloaded: true, .. }) => {
+                assert!(reason.contains("tenant_waiting_max = 2"), "{reason}");
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
-    }
-    // Another tenant's place is its own.
-    let other = globex();
-    drop(begin(store.count(&table, &other, &all)));
-    drop(waiting);
+        // Another tenant's place is its own.
+        let other = globex();
+        let mut others = begin(store.count(&table, &other, &all));
+        assert!(others.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop((others, waiting, busy));
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Waker};
 
 use tempfile::TempDir;
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 use underlay_core::{
     Commit, CommitId, EventType, ExpectedVersion, Json, NewEvent, SchemaVersion, StreamName, TenantId,
 };
@@ -81,6 +84,19 @@ where
         Poll::Ready(answer) => Box::pin(std::future::ready(answer)),
         Poll::Pending => call,
     }
+}
+
+/// Runs a test with one thread for blocking work, which [`busy`] can take.
+pub(crate) fn with_one_blocking_thread(test: impl Future<Output = ()>) {
+    let mut runtime = Builder::new_multi_thread();
+    runtime.enable_all().max_blocking_threads(1).build().expect("a runtime").block_on(test);
+}
+
+/// Keeps the thread for blocking work busy until what it gives is dropped: a read that has its turn keeps it so long.
+pub(crate) fn busy() -> Sender<()> {
+    let (free, until) = channel();
+    drop(spawn_blocking(move || drop(until.recv())));
+    free
 }
 
 /// A commit of one event to a stream.
