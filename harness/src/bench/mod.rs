@@ -68,8 +68,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", hide = true)]
     feed_of: Option<PathBuf>,
     /// Serves a log in this process, and prints how fast, and the memory that took
-    #[arg(long, value_name = "FILE", hide = true)]
+    #[arg(long, value_name = "FILE", hide = true, requires = "written")]
     size_of: Option<PathBuf>,
+    /// With how many events that log was written
+    #[arg(long, value_name = "EVENTS", hide = true)]
+    written: Option<u64>,
 }
 
 /// The stores with figures.
@@ -158,9 +161,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     if cfg!(debug_assertions) {
         return Err("a debug build is no measure: run `cargo xtask bench`".into());
     }
-    if let Some(path) = &arguments.size_of {
+    if let (Some(path), Some(written)) = (&arguments.size_of, arguments.written) {
         let scale = if arguments.quick { QUICK } else { FULL };
-        return size::print_own(path, &scale).await;
+        return size::print_own(path, written, &scale).await;
     }
     if let Some(path) = &arguments.feed_of {
         return live_feed::serve_own(path).await;

@@ -86,10 +86,10 @@ pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
     let large = written(disk, scale.log_events * TIMES).await?;
     let small = written(disk, scale.log_events).await?;
     let mut runs = Vec::new();
-    for _ in 0..ROUNDS.min(scale.rounds) {
-        runs.push((of_child(&large, scale)?, of_child(&small, scale)?));
-    }
     let events = scale.log_events * TIMES;
+    for _ in 0..ROUNDS.min(scale.rounds) {
+        runs.push((of_child(&large, events, scale)?, of_child(&small, scale.log_events, scale)?));
+    }
     let figure = |what: &str, unit, value: fn(&Served) -> f64| {
         let of = |served: &Served| Sample::of(value(served));
         Figure::new(
@@ -135,11 +135,11 @@ async fn written(disk: &Disk, events: u64) -> Result<PathBuf> {
     if head == events { Ok(path) } else { Err(format!("the log has {head} events, not {events}").into()) }
 }
 
-fn of_child(path: &Path, scale: &Scale) -> Result<Served> {
+fn of_child(path: &Path, events: u64, scale: &Scale) -> Result<Served> {
     // Every run begins with the same file, as far as one that is written to can be the same.
     log_file::warm(path)?;
     let mut child = Command::new(std::env::current_exe()?);
-    child.args(["bench", "--size-of"]).arg(path);
+    child.args(["bench", "--size-of"]).arg(path).args(["--written", &events.to_string()]);
     if scale.is_quick() {
         child.arg("--quick");
     }
@@ -150,14 +150,15 @@ fn of_child(path: &Path, scale: &Scale) -> Result<Served> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// What a child does: opens the store, commits, loads, reads everything, folds the view, and prints what that came to.
-pub(crate) async fn print_own(path: &Path, scale: &Scale) -> Result<()> {
+/// What a child does with a log that was written with so many events: opens the store, commits, loads, reads everything,
+/// folds the view, and prints what that came to.
+pub(crate) async fn print_own(path: &Path, written: u64, scale: &Scale) -> Result<()> {
     let bookings = Arc::new(Bookings::new()?);
     let began = Instant::now();
     let store = log_file::open(path).await?;
     let engine = log_file::engine(log_file::ports(&store))?;
-    let events = store.store.head().await?.number();
-    let spread = Spread { events };
+    // The children before have added events, and no stream.
+    let spread = Spread { events: written };
     let writer = SpreadWriter { store: store.store.clone(), bookings, spread, sent: Arc::default() };
     writer.commit().await?;
     let start = began.elapsed().as_secs_f64() * 1e3;
