@@ -95,7 +95,7 @@ pub(crate) fn with_one_blocking_thread(test: impl Future<Output = ()>) {
 /// Keeps the thread for blocking work busy until what it gives is dropped: a read that has its turn keeps it so long.
 pub(crate) fn busy() -> Sender<()> {
     let (free, until) = channel();
-    drop(spawn_blocking(move || drop(until.recv())));
+    drop(spawn_blocking(move || until.recv()));
     free
 }
 
