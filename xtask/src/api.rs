@@ -88,10 +88,9 @@ fn describe(root: &Path) -> Result<Option<Vec<(String, String)>>> {
     let mut build = cargo(root, &["build", "--quiet", "--locked", "--manifest-path", TOOL, "--target-dir"]);
     run_program(build.arg(&tool))?;
     let programs = tool.join("debug");
-    let mut document = cargo(root, &["doc", "--quiet", "--no-deps", "--all-features", "--lib"]);
-    for published in &crates {
-        document.args(["--package", &published.name]);
-    }
+    // All of the workspace, as the documentation is built: so nothing below it is built again.
+    let mut document =
+        cargo(root, &["doc", "--quiet", "--no-deps", "--workspace", "--all-features", "--lib"]);
     document.env("RUSTDOC", programs.join("rustdoc-json"));
     document.env("RUSTDOCFLAGS", "-Z unstable-options --output-format json --cap-lints allow");
     run_program(&mut document)?;

@@ -57,6 +57,7 @@ impl Gate {
             eprintln!("{name}: {error}");
         }
         self.failed |= ended.is_err();
+        println!("{name}: {seconds:.0} s");
         self.steps.push((name, seconds, if ended.is_ok() { "ok" } else { "FAILED" }));
     }
 

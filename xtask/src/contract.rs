@@ -1,4 +1,4 @@
-//! `cargo xtask contract`: schemathesis tries the API of the release ledger as `/openapi.json` describes it.
+//! `cargo xtask contract`: schemathesis tries the API of the ledger as `/openapi.json` describes it.
 //!
 //! It sends what fits the description and what does not, each by itself and then along the links from one answer to the
 //! next request, to a ledger that lets everybody in and to one with tokens. No answer is a failure of the service, every

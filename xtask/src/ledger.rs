@@ -16,7 +16,7 @@ const LISTENS: &str = " is listening on ";
 pub(crate) fn program(root: &Path) -> Result<PathBuf> {
     match env::var_os(test::LEDGER_VARIABLE) {
         Some(program) => Ok(program.into()),
-        None => test::build_release_ledger(root),
+        None => test::build_everything(root),
     }
 }
 

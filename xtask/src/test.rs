@@ -6,7 +6,8 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{self, Stdio};
+use std::thread;
 
 use clap::{Arg, ArgMatches, Command};
 use servers::{PGBOUNCER_VARIABLE, POSTGRES_NEWEST_VARIABLE, POSTGRES_VARIABLE};
@@ -22,8 +23,12 @@ pub(crate) use count::Count;
 pub(crate) const LEDGER_VARIABLE: &str = "UNDERLAY_TEST_LEDGER";
 
 /// Tests that another version says nothing new about: the pooler leads to the other server, TLS and silence
-/// are of the connection, and the model is long.
-const NOT_ON_NEWEST: [&str; 4] = ["pooler::", "tls::", "silence::", "model::"];
+/// are of the connection, batches and known versions are of this program, and the model is long.
+const NOT_ON_NEWEST: [&str; 6] =
+    ["conformance::event_store_in_batches::", "model::", "pooler::", "silence::", "stream_heads::", "tls::"];
+
+/// Tests that run at once for every two processors: some wait, for a server or a clock.
+const AT_ONCE_OF_TWO: usize = 3;
 
 /// Tests of one run that may pass at their second try only. The tests race threads, kill processes and start
 /// servers; one on which a loaded machine comes down is named at the end, and is a defect of that test.
@@ -55,7 +60,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<()> {
 /// Where a test failed, none ran, or something they need is missing and must be there.
 pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Result<()> {
     let servers = services::provide()?;
-    let ledger = build_release_ledger(root)?;
+    let ledger = build_everything(root)?;
     let mut environment: Environment =
         servers.environment().into_iter().map(|(name, value)| (name, value.into())).collect();
     environment.push((LEDGER_VARIABLE, ledger.into_os_string()));
@@ -87,8 +92,14 @@ pub(crate) fn all(root: &Path, filter: Option<&str>, count: &mut Count) -> Resul
     }
 }
 
-/// Builds the ledger as a user runs it, with every feature; tests of the whole program run that. Gives
-/// its path.
+/// Builds every test, and gives the path of the ledger that is built beside them, with every feature: tests of
+/// the whole program run that. It asserts more than the one a user runs, and costs no second build of everything.
+pub(crate) fn build_everything(root: &Path) -> Result<PathBuf> {
+    crate::cargo::run(&mut cargo(root, &["test", "--no-run", "--quiet", "--workspace", "--all-features"]))?;
+    Ok(target_directory(root)?.join("debug").join("ledger"))
+}
+
+/// Builds the ledger as a user runs it, with every feature, to be measured. Gives its path.
 pub(crate) fn build_release_ledger(root: &Path) -> Result<PathBuf> {
     let build = ["build", "--release", "--package", "ledger", "--all-features"];
     crate::cargo::run(&mut cargo(root, &build))?;
@@ -112,10 +123,18 @@ fn run_nextest(
     filter: Option<&str>,
     count: &mut Count,
 ) -> Result<()> {
-    let arguments = ["nextest", "run", "--workspace", "--all-features", "--no-fail-fast", "--no-tests=pass"];
-    let mut command = cargo(root, &arguments);
-    command.envs(environment.iter().cloned()).args(retries()).args(filter);
+    let mut command = nextest(root);
+    command.envs(environment.iter().cloned()).arg("--no-tests=pass").args(filter);
     run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
+}
+
+/// A run of what is chosen of all tests.
+fn nextest(root: &Path) -> process::Command {
+    let mut command =
+        cargo(root, &["nextest", "run", "--workspace", "--all-features", "--no-fail-fast", "--test-threads"]);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    command.arg((processors * AT_ONCE_OF_TWO).div_ceil(2).to_string()).args(retries());
+    command
 }
 
 /// Runs the tests of the PostgreSQL store a second time, on the newest server. Where there is no such server
@@ -125,19 +144,19 @@ fn run_on_newest(root: &Path, environment: &Environment, count: &mut Count) -> R
     let started = started.map(|(_, address)| address.clone());
     let Some(newest) = started.or_else(|| std::env::var_os(POSTGRES_NEWEST_VARIABLE)) else { return Ok(()) };
     println!("\nthe tests of the PostgreSQL store, on the newest server");
-    let nextest = has_nextest(root);
-    let mut arguments = if nextest { vec!["nextest", "run"] } else { vec!["test"] };
-    arguments.extend(["--package", "underlay-postgres", "--test", "it", "--no-fail-fast"]);
-    if nextest {
-        arguments.extend(retries());
-    }
-    arguments.push("--");
-    arguments.extend(NOT_ON_NEWEST.iter().flat_map(|part| ["--skip", part]));
-    let mut command = cargo(root, &arguments);
-    command.env(POSTGRES_VARIABLE, newest).env_remove(PGBOUNCER_VARIABLE);
-    if nextest {
+    if has_nextest(root) {
+        // Chosen from all, as all were built: nothing is built again.
+        let filter =
+            format!("package(underlay-postgres) & binary(it) & not test(/^({})/)", NOT_ON_NEWEST.join("|"));
+        let mut command = nextest(root);
+        command.args(["--filterset", &filter]);
+        command.env(POSTGRES_VARIABLE, newest).env_remove(PGBOUNCER_VARIABLE);
         run_watched(&mut command, Watched::Stderr, |line| count.add_nextest(line))
     } else {
+        let mut command =
+            cargo(root, &["test", "--package", "underlay-postgres", "--test", "it", "--no-fail-fast", "--"]);
+        command.args(NOT_ON_NEWEST.iter().flat_map(|part| ["--skip", part]));
+        command.env(POSTGRES_VARIABLE, newest).env_remove(PGBOUNCER_VARIABLE);
         run_watched(&mut command, Watched::Stdout, |line| count.add_libtest(line))
     }
 }

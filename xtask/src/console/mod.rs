@@ -1,4 +1,4 @@
-//! `cargo xtask console`: a browser visits every page of the release ledger's console, and the page of its API.
+//! `cargo xtask console`: a browser visits every page of the ledger's console, and the page of its API.
 //!
 //! ```text
 //!  an empty ledger ─► its pages

@@ -183,6 +183,7 @@ async fn jobs_that_are_asked_for_during_a_long_attempt_follow_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_with_nothing_to_do_ends_and_loses_nobody_who_asks_then() {
+    const JOBS_MAX: u32 = 100;
     let Some(server) = server() else { return };
     let temporal = per_key(&server, |route| route.line_idle(Duration::from_millis(50)));
     let mut serving = Serving::of(&temporal, |_| at_once(JobEnd::Done));
@@ -192,15 +193,23 @@ async fn a_line_with_nothing_to_do_ends_and_loses_nobody_who_asks_then() {
         != "Total: 0"
     {}
     let life = asked.elapsed();
-    // Each asks somewhere around the end of the run before.
-    for n in 0..10 {
+    // Each asks somewhere around the end of the run before. On a busy machine a run lives longer than the first one, and
+    // the pauses grow until some have ended in between.
+    let mut jobs = 1;
+    let histories = loop {
+        let about = life * (70 + 5 * jobs) / 100;
         assert_eq!(within(temporal.run(&command("k"), 1)).await.unwrap(), JobEnd::Done);
-        let about = life * (75 + 5 * n) / 100;
+        jobs += 1;
+        if jobs > 10 {
+            let histories = histories(&temporal).await;
+            if histories["underlay.line"].len() > 2 {
+                break histories;
+            }
+            assert!(jobs < JOBS_MAX, "{histories:?}");
+        }
         assert!(tokio::time::timeout(about, std::future::pending::<()>()).await.is_err());
-    }
-    assert_eq!(serving.said().len(), 11, "each was begun once");
-    let histories = histories(&temporal).await;
-    assert!(histories["underlay.line"].len() > 2, "{histories:?}");
+    };
+    assert_eq!(serving.said().len() as u32, jobs, "each was begun once: {histories:?}");
     serving.stop().await.unwrap();
 }
 
