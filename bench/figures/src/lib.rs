@@ -9,12 +9,14 @@ mod booking;
 mod disk;
 mod runs;
 mod table;
+mod whole_log;
 
 pub use self::account::{Account, AccountCommand, AccountEvent, AccountRefusal};
 pub use self::booking::{Booking, Fields, number_in};
 pub use self::disk::{file_system, flush_microseconds, is_in_memory, load, processors};
 pub use self::runs::{Latency, MOVED_MAX, Runs, Sample, median};
 pub use self::table::{Columns, amount};
+pub use self::whole_log::{Seen, log_page, read_whole};
 
 use std::error::Error;
 

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use figures::{Booking, Sample};
+use figures::{Booking, Sample, Seen};
 
 use crate::Scale;
 use crate::account::AccountEvent;
-use crate::entrants::Seen;
 use crate::figure::{Figure, Report};
 use crate::filled::Filled;
 

@@ -1,19 +1,16 @@
-//! A reader of the whole log: pages of the default size, the next one read while this one is decoded.
+//! A reader of the whole log, beside a plain scan of it.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use underlay_core::{DecodeError, Error, EventStore, LogFilter, LogPage, LogScope, Position, Recorded};
+use figures::read_whole;
+use underlay_core::EventStore;
 
 use crate::Result;
 
-use super::account::AccountEvent;
 use super::disk::Disk;
 use super::figure::{Aim, Figure, Sample};
 use super::{Scale, log_file, plain_scan};
-
-/// Events in a page.
-const PAGE_EVENTS: usize = 5_000;
 
 pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
     let path = log_file::numbered(disk, scale.log_events).await?;
@@ -40,35 +37,11 @@ pub(crate) async fn measure(disk: &Disk, scale: &Scale) -> Result<Vec<Figure>> {
     Ok(vec![figure])
 }
 
-/// Reads and decodes a log of this many events; the sum of what they book.
-pub(crate) async fn whole_log(store: &Arc<dyn EventStore>, events: u64) -> Result<i64> {
-    let (mut seen, mut cents) = (0, 0);
-    let mut page = read(store.clone(), Position::START).await?;
-    loop {
-        let (at_head, to) = (page.at_head, page.scanned_to);
-        // Asked for first, in this task: the thread that decodes would keep one it spawned to itself.
-        let ahead = async { if at_head { Ok(None) } else { read(store.clone(), to).await.map(Some) } };
-        let decoding = async {
-            tokio::task::block_in_place(|| {
-                for record in page.events {
-                    if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
-                        seen += 1;
-                        cents += recorded.event.cents();
-                    }
-                }
-                Ok::<_, DecodeError>(())
-            })
-        };
-        let (ahead, decoded) = tokio::join!(ahead, decoding);
-        decoded?;
-        match ahead? {
-            Some(next) => page = next,
-            None if seen == events => return Ok(cents),
-            None => return Err(format!("the log holds {seen} events, not {events}").into()),
-        }
+/// Reads and decodes a log of this many events.
+pub(crate) async fn whole_log(store: &Arc<dyn EventStore>, events: u64) -> Result<()> {
+    let seen = read_whole(store).await?.events;
+    if seen == events {
+        return Ok(());
     }
-}
-
-async fn read(store: Arc<dyn EventStore>, after: Position) -> std::result::Result<LogPage, Error> {
-    store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS).await
+    Err(format!("the log holds {seen} events, not {events}").into())
 }

@@ -11,14 +11,14 @@ use cqrs_es::persist::{
     GenericQuery, PersistedEventRepository, PersistenceError, QueryReplay, SerializedEvent,
 };
 use cqrs_es::{Aggregate, AggregateError, DomainEvent, EventEnvelope, Query, View};
-use figures::Booking;
+use figures::{Booking, Seen};
 use postgres_es::{PostgresCqrs, PostgresEventRepository, PostgresViewRepository, postgres_cqrs};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use servers::Database;
 use sqlx::PgPool;
 
-use super::{Appended, Follower, Log, Seen, Tally, count_rows};
+use super::{Appended, Follower, Log, Tally, count_rows};
 use crate::Result;
 use crate::account::AccountEvent;
 

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use disintegrate_postgres::{
     Error, PgEventId, PgEventListener, PgEventListenerConfig, PgEventStore, RetryAction,
 };
-use figures::Booking;
+use figures::{Booking, Seen};
 use futures_util::StreamExt;
 use servers::Database;
 use sqlx::PgPool;
 
-use super::{Appended, Follower, Log, Seen, Tally, count_rows, pool, wait_for};
+use super::{Appended, Follower, Log, Tally, count_rows, pool, wait_for};
 use crate::Result;
 use crate::account::AccountEvent;
 

@@ -10,13 +10,13 @@ use ::mire::{
     ProjectionRunner, ProjectionRunnerBuilder, TransactionalBatchEventHandler,
 };
 use async_trait::async_trait;
-use figures::Booking;
+use figures::{Booking, Seen};
 use servers::Database;
 use sqlx_of_mire as sqlx;
 use sqlx_of_mire::postgres::PgPoolOptions;
 use sqlx_of_mire::{PgConnection, PgPool};
 
-use super::{ACQUIRE_MAX, Appended, Follower, Log, Seen, Tally, wait_for};
+use super::{ACQUIRE_MAX, Appended, Follower, Log, Tally, wait_for};
 use crate::Result;
 use crate::account::AccountEvent;
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use figures::Booking;
+use figures::{Booking, Seen};
 use serde::Serialize;
 use servers::Database;
 use sqlx::PgPool;
@@ -178,13 +178,6 @@ impl Opened {
 pub(crate) enum Appended {
     Stored(i64),
     Conflict(i64),
-}
-
-/// What a reader of the whole log saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) events: u64,
-    pub(crate) cents: i64,
 }
 
 /// What every store can do, or says that it cannot.

@@ -4,25 +4,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use figures::{Account, AccountEvent, Booking};
+use figures::{Account, AccountEvent, Booking, Seen, log_page, read_whole};
 use servers::{Database, LOGIN};
 use tempfile::TempDir;
 use underlay_core::{
-    Aggregate, Commit, CommitId, DecodeError, Error, EventStore, ExpectedVersion, Keys, LogFilter, LogPage,
-    LogScope, NewEvent, Position, Recorded, StreamName, SystemClock, TenantId, Version, View,
+    Aggregate, Commit, CommitId, Error, EventStore, ExpectedVersion, Keys, NewEvent, Position, ReadModels,
+    Recorded, Snapshots, StreamName, SystemClock, TenantId, Version, View, Wakeups,
 };
 use underlay_derive::row;
 use underlay_postgres::{PostgresConfig, PostgresStore, migrate};
 use underlay_runtime::{Engine, EngineConfig, Ports, RebuildFrom, Registry};
 use underlay_sqlite::{SqliteConfig, SqliteStore};
 
-use super::{Appended, Follower, Log, Seen, Tally};
+use super::{Appended, Follower, Log, Tally};
 use crate::Result;
 
-/// Events in a page.
-const PAGE_EVENTS: usize = 5_000;
 /// How often a follower looks, beside its wake-ups.
 const POLL: Duration = Duration::from_millis(50);
+
 #[row(crate = underlay_core)]
 struct Balance {
     cents: i64,
@@ -79,15 +78,7 @@ impl Ours {
     pub(crate) async fn open(database: &Database) -> Result<Self> {
         let config = install(database).await?;
         let store = PostgresStore::connect(&database.login_address(), config).await?;
-        let ports = Ports {
-            store: Arc::new(store.clone()),
-            read_models: Arc::new(store.clone()),
-            wakeups: Arc::new(store.clone()),
-            snapshots: Some(Arc::new(store.clone())),
-            leases: Some(Arc::new(store.clone())),
-            work: None,
-            clock: Arc::new(SystemClock),
-        };
+        let ports = Ports { leases: Some(Arc::new(store.clone())), ..ports(&store) };
         Self::new(ports, Some("underlay.events"), Store::Postgres(store))
     }
 
@@ -95,16 +86,7 @@ impl Ours {
     pub(crate) async fn open_file() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let store = SqliteStore::open(folder.path().join("log.db"), SqliteConfig::default())?;
-        let ports = Ports {
-            store: Arc::new(store.clone()),
-            read_models: Arc::new(store.clone()),
-            wakeups: Arc::new(store.clone()),
-            snapshots: Some(Arc::new(store.clone())),
-            leases: None,
-            work: None,
-            clock: Arc::new(SystemClock),
-        };
-        Self::new(ports, None, Store::Sqlite { store, _folder: folder })
+        Self::new(ports(&store), None, Store::Sqlite { store, _folder: folder })
     }
 
     fn new(ports: Ports, table: Option<&'static str>, opened: Store) -> Result<Self> {
@@ -117,12 +99,24 @@ impl Ours {
     }
 }
 
-fn stream(booking: Booking) -> Result<StreamName> {
-    Ok(Account::stream(&booking.account)?)
+/// What both stores have.
+fn ports<S>(store: &S) -> Ports
+where
+    S: EventStore + ReadModels + Wakeups + Snapshots + Clone + 'static,
+{
+    Ports {
+        store: Arc::new(store.clone()),
+        read_models: Arc::new(store.clone()),
+        wakeups: Arc::new(store.clone()),
+        snapshots: Some(Arc::new(store.clone())),
+        leases: None,
+        work: None,
+        clock: Arc::new(SystemClock),
+    }
 }
 
-async fn page(store: Arc<dyn EventStore>, after: Position) -> std::result::Result<LogPage, Error> {
-    store.read_all(&LogScope::EveryTenant, after, &LogFilter::default(), PAGE_EVENTS).await
+fn stream(booking: Booking) -> Result<StreamName> {
+    Ok(Account::stream(&booking.account)?)
 }
 
 #[async_trait]
@@ -163,31 +157,7 @@ impl Log for Ours {
     }
 
     async fn read_whole(&self) -> Result<Option<Seen>> {
-        let mut seen = Seen::default();
-        let mut current = page(self.ports.store.clone(), Position::START).await?;
-        loop {
-            let (at_head, to) = (current.at_head, current.scanned_to);
-            // Asked for first, in this task: the thread that decodes would keep one it spawned to itself.
-            let ahead =
-                async { if at_head { Ok(None) } else { page(self.ports.store.clone(), to).await.map(Some) } };
-            let decoding = async {
-                tokio::task::block_in_place(|| {
-                    for record in current.events {
-                        if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {
-                            seen.events += 1;
-                            seen.cents += recorded.event.cents();
-                        }
-                    }
-                    Ok::<_, DecodeError>(())
-                })
-            };
-            let (ahead, decoded) = tokio::join!(ahead, decoding);
-            decoded?;
-            match ahead? {
-                Some(next) => current = next,
-                None => return Ok(Some(seen)),
-            }
-        }
+        Ok(Some(read_whole(&self.ports.store).await?))
     }
 
     async fn follow(&self, tally: Arc<Tally>) -> Result<Option<Follower>> {
@@ -196,7 +166,7 @@ impl Log for Ours {
             let mut wakeup = wakeups.subscribe();
             let mut after = Position::START;
             while !told.is_cancelled() {
-                let read = page(store.clone(), after).await?;
+                let read = log_page(store.clone(), after).await?;
                 after = read.scanned_to;
                 for record in read.events {
                     if let Some(recorded) = Recorded::<AccountEvent>::decode(record)? {

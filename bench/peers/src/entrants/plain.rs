@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use figures::{Booking, Latency, Sample};
+use figures::{Booking, Latency, Sample, Seen};
 use servers::{Database, connect};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
-use super::{Appended, Follower, Log, Seen, Tally, ours};
+use super::{Appended, Follower, Log, Tally, ours};
 use crate::account::AccountEvent;
 use crate::press::ACCOUNTS_EACH;
 use crate::{Result, Scale};

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use figures::Booking;
+use figures::{Booking, Seen};
 use umadb_client::{AsyncUmaDbClient, UmaDbClient};
 use umadb_dcb::{
     DcbAppendCondition, DcbError, DcbEvent, DcbEventStoreAsync, DcbQuery, DcbQueryItem, DcbSequencedEvent,
 };
 use uuid::Uuid;
 
-use super::{Appended, Follower, Log, Seen, Tally};
+use super::{Appended, Follower, Log, Tally};
 use crate::Result;
 use crate::account::AccountEvent;
 
