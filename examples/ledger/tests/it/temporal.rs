@@ -187,11 +187,12 @@ fn a_timer_ends_a_payment_in_the_same_words_on_both_schedulers() {
     are_told_in_the_same_words(told_of_a_timer);
 }
 
-/// How many workflows Temporal finds; what it is asked for may be a moment behind.
-fn count(server: &Temporal, query: &str) -> u64 {
-    let found = server.ask(&["workflow", "count", "--query", query, "--output", "json"]).unwrap();
+/// How many workflows Temporal finds; what it is asked for may be a moment behind. `None` where its command line gives
+/// up, as it does on a busy machine.
+fn count(server: &Temporal, query: &str) -> Option<u64> {
+    let found = server.ask(&["workflow", "count", "--query", query, "--output", "json"]).ok()?;
     let found: Value = serde_json::from_str(&found).unwrap();
-    found["count"].as_str().map_or(0, |count| count.parse().unwrap())
+    Some(found["count"].as_str().map_or(0, |count| count.parse().unwrap()))
 }
 
 #[test]
@@ -213,8 +214,8 @@ fn people_find_work_by_tenant_category_command_and_correlation() {
         (all.iter().filter(|event| event["type"] == "account-settled").count() == 2).then_some(())
     });
     let found = |query: &str, is_right: fn(u64) -> bool| {
-        wait_until(&address, &format!("{query} finds {}", count(&server, query)), || {
-            is_right(count(&server, query)).then_some(())
+        wait_until(&address, &format!("{query} finds {:?}", count(&server, query)), || {
+            count(&server, query).is_some_and(is_right).then_some(())
         });
     };
     // Each payment is a command, and is told of as an input, and so on; a deposit is a command.
