@@ -53,7 +53,7 @@ pub(crate) async fn until_count(server: &servers::Temporal, query: &str, count: 
         }
     };
     if tokio::time::timeout(SOON, counting).await.is_err() {
-        let there = server.ask(&["workflow", "list"]);
+        let there = server.ask(&["workflow", "list", "--output", "json"]);
         panic!("{query}: {wanted} was waited for, and the server says {told:?}; it has {there:?}");
     }
 }
