@@ -13,6 +13,14 @@ pub(crate) use servers::output;
 pub(crate) fn cargo(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(directory).stdin(Stdio::null());
+    // Cargo tells this program about its package. There are build scripts that look at that, and what depends on
+    // them would be built again whenever cargo was called from elsewhere, as tests do that build packages.
+    for (variable, _) in env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(variable);
+        }
+    }
     command
 }
 
