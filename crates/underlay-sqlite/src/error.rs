@@ -100,6 +100,17 @@ impl Failure {
         matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
+    /// Whether there was no room for what was to be written. A flush that failed is another failure, also where the
+    /// disk is full.
+    pub(crate) fn is_of_a_full_disk(&self) -> bool {
+        self.code() == Some(ErrorCode::DiskFull)
+    }
+
+    /// Whether the system failed to read, write or flush.
+    pub(crate) fn is_of_the_system(&self) -> bool {
+        self.code() == Some(ErrorCode::SystemIoFailure)
+    }
+
     /// Whether the statement was ended from outside; the connection is sound.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.code() == Some(ErrorCode::OperationInterrupted)

@@ -13,4 +13,6 @@ pub enum FaultPoint {
     Fence,
     /// Before the file is opened again.
     Reopen,
+    /// Before frames of the WAL are copied into the database, which flushes the WAL first.
+    Checkpoint,
 }

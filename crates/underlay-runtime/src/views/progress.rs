@@ -53,6 +53,8 @@ pub(crate) struct Progress {
     pub(crate) scanned: Checkpoint,
     /// Since when it is beyond.
     ahead_since: Option<Timestamp>,
+    /// The last page looked at fewer positions than a page may: the head of the log was near.
+    is_close: bool,
     /// What was folded between the two.
     held: HeldRows,
     held_time_max: Duration,
@@ -181,7 +183,14 @@ impl Views {
     ) -> Result<Advance, ViewHalt> {
         let mut page = match progress.ahead.take() {
             Some(page) => page,
-            None => self.read_page(progress).await?,
+            None => match self.read_page(progress).await {
+                Ok(page) => page,
+                Err(error) => {
+                    // Whoever tries again goes on from there.
+                    self.store_progress(progress).await?;
+                    return Err(error.into());
+                }
+            },
         };
         if page.scanned_to == progress.scanned.position {
             return Ok(Advance::FoundNothing);
@@ -221,12 +230,21 @@ impl Views {
         };
         let now = self.clock.now();
         self.metrics.folded(&progress.table.schema.name, count, [begun, now]);
+        let looked_at = to.position.number() - progress.scanned.position.number();
+        progress.is_close = looked_at < self.config.view_batch_events_max as u64;
         progress.scanned = to;
         progress.ahead_since.get_or_insert(now);
         if progress.held.is_empty() && progress.passed.is_empty() {
             progress.reflected = progress.scanned.position;
         }
-        progress.ahead = ahead?;
+        match ahead {
+            Ok(ahead) => progress.ahead = ahead,
+            // It is read once more by the next step, and what was folded is kept.
+            Err(error) => {
+                tracing::debug!(view = progress.table.schema.name, %error, "reading ahead");
+                return Ok(Advance::Advanced);
+            }
+        }
         Ok(if progress.ahead.is_some() { Advance::Advanced } else { Advance::ReachedHead })
     }
 
@@ -369,6 +387,7 @@ impl Progress {
             stored,
             scanned: stored,
             ahead_since: None,
+            is_close: false,
             held: HeldRows::default(),
             held_time_max: HELD_TIME_MAX,
             passed: HashSet::new(),
@@ -473,19 +492,29 @@ impl Progress {
 
     /// Whether the next store can wait, since one was just before and nobody waits for it.
     fn is_stored_lately(&self, now: Timestamp) -> bool {
-        let nobody_waits = self.waiting.as_ref().is_some_and(|waiting| *waiting.borrow() == 0);
         // A clock that was set back must not put it off for as long.
         let lately = |stored| now >= stored && !has_passed(STORES_APART_MIN, stored, now);
-        nobody_waits && self.stored_at.is_some_and(lately)
+        self.stored_at.is_some_and(lately)
+    }
+
+    /// How many wait for it; none where nobody may put off what they wait for.
+    fn waiting(&self) -> Option<usize> {
+        self.waiting.as_ref().map(|waiting| *waiting.borrow())
     }
 
     /// Whether rows and checkpoint are to be stored now. At the head of the log somebody may wait for
     /// them; while there is more to read, and while commits come close together, a row that changes in many pages
-    /// is stored once.
+    /// is stored once. Where commits come faster than they are read there is always more: who waits is close to the head
+    /// then, and not at it.
     fn is_due(&self, at_head: bool, now: Timestamp) -> bool {
         let ahead = self.scanned.position.number() - self.stored.position.number();
         let held = &self.held;
-        let at_rest = at_head && !self.is_stored_lately(now);
+        let (lately, waiting) = (self.is_stored_lately(now), self.waiting());
+        let at_rest = if at_head {
+            waiting != Some(0) || !lately
+        } else {
+            self.is_close && !lately && waiting.is_some_and(|waiting| waiting > 0)
+        };
         let unshown = self.ahead_since.filter(|_| at_head && self.lease.is_some());
         ahead >= UNSTORED_POSITIONS_MAX
             || !self.passed.is_empty()
@@ -527,6 +556,7 @@ mod tests {
             stored: start,
             scanned: Checkpoint { position: Position::from_number(10), ..start },
             ahead_since: Some(Timestamp::UNIX_EPOCH),
+            is_close: false,
             held: HeldRows::default(),
             held_time_max: HELD_TIME_MAX,
             passed: HashSet::new(),
@@ -602,7 +632,12 @@ mod tests {
         hold(&mut busy, 1, "");
         assert!(!busy.is_due(true, at(9)) && busy.is_due(true, at(10)));
         assert!(busy.is_due(true, at(-1)), "a clock that was set back puts nothing off");
+        busy.is_close = true;
+        assert!(!busy.is_due(false, at(10)), "nobody waits");
         waiting.send_replace(1);
         assert!(busy.is_due(true, at(9)), "somebody waits");
+        assert!(!busy.is_due(false, at(9)) && busy.is_due(false, at(10)), "and more is there to be read");
+        busy.is_close = false;
+        assert!(!busy.is_due(false, at(10)), "the head is far away");
     }
 }

@@ -420,3 +420,59 @@ impl EventStoreLayer for Swapped {
         Ok(())
     }
 }
+
+/// A log that cannot be read now and then.
+struct Unreliable {
+    log: MemoryEventStore,
+    reads: Arc<AtomicU64>,
+    /// Of how many reads one fails.
+    of: u64,
+}
+
+#[async_trait]
+impl EventStoreLayer for Unreliable {
+    type Below = MemoryEventStore;
+
+    fn below(&self) -> MemoryEventStore {
+        self.log.clone()
+    }
+
+    async fn before(&self, call: Call) -> Result<(), Error> {
+        if call == Call::ReadAll && self.reads.fetch_add(1, Ordering::Relaxed) % self.of == self.of - 1 {
+            return Err(Error::unavailable("a read failed"));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_gets_on_where_reads_fail_now_and_then() {
+    const EVENTS: i64 = 2_000;
+    let log = MemoryEventStore::default();
+    for _ in 0..EVENTS {
+        log.commit(&tenant(), deposited("a", 1)).await.unwrap();
+    }
+    let reads = Arc::new(AtomicU64::new(0));
+    let unreliable = Unreliable { log: log.clone(), reads: reads.clone(), of: 7 };
+    let ports = Ports {
+        store: Arc::new(Over(unreliable)),
+        read_models: Arc::new(MemoryReadModels::default()),
+        wakeups: Arc::new(log),
+        snapshots: None,
+        leases: None,
+        work: None,
+        clock: Arc::new(SystemClock),
+    };
+    let config = EngineConfig {
+        view_batch_events_max: 5,
+        retry_delay_min: Duration::from_millis(1),
+        retry_delay_max: Duration::from_millis(1),
+        ..EngineConfig::default()
+    };
+    let engine = Engine::new(ports, Registry::default().view(Balances), config).unwrap();
+    engine.rebuild_view("balances", RebuildFrom::default(), |_| {}).await.unwrap();
+    assert_eq!(rows(&engine).await, [row("a", EVENTS, EVENTS)]);
+    // It read the log about once, and not from its start after each failure.
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads < 3 * EVENTS as u64 / 5, "{reads} reads");
+}

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, MAIN_DB};
+use underlay_core::adapter::FaultHook;
 
 use crate::error::Failure;
+use crate::fault::FaultPoint;
 
 /// Bytes of a frame: a page and its header.
 const FRAME_BYTES: u64 = 4096 + 24;
@@ -24,7 +26,6 @@ const REST: Duration = Duration::from_millis(100);
 const RESTART_WAIT: Duration = Duration::from_millis(50);
 
 /// The size the WAL is kept under, and how far it has come.
-#[derive(Debug)]
 pub(crate) struct Wal {
     bytes_max: u64,
     /// Below this size a restart is not tried again.
@@ -33,11 +34,12 @@ pub(crate) struct Wal {
     waiting: u64,
     /// Writes since frames were last copied there.
     writes: u32,
+    faults: FaultHook<FaultPoint>,
 }
 
 impl Wal {
-    pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, restart_at: bytes_max, waiting: 0, writes: 0 }
+    pub(crate) fn new(bytes_max: u64, faults: FaultHook<FaultPoint>) -> Self {
+        Self { bytes_max, restart_at: bytes_max, waiting: 0, writes: 0, faults }
     }
 
     /// How long to wait for work before [`Wal::copy`]; none where that is not worth it.
@@ -46,17 +48,20 @@ impl Wal {
     }
 
     /// Checkpoints where that is due after a write. Who comes meanwhile waits for a flush of the
-    /// database too, so it is done rarely. A failure costs nothing but size, and is tried again.
-    pub(crate) fn tend(&mut self, connection: &Connection) {
+    /// database too, so it is done rarely.
+    ///
+    /// # Errors
+    /// As [`Wal::copy`].
+    pub(crate) fn tend(&mut self, connection: &Connection) -> Result<(), Failure> {
         self.writes = self.writes.saturating_add(1);
-        let Some((frames, copied)) = progress(connection, CheckpointMode::NOOP) else { return };
+        let Some((frames, copied)) = progress(connection, CheckpointMode::NOOP)? else { return Ok(()) };
         let bytes = frames * FRAME_BYTES;
         self.waiting = frames.saturating_sub(copied);
         if bytes < self.bytes_max {
             self.restart_at = self.bytes_max;
         }
         if bytes > self.restart_at {
-            if restart(connection) {
+            if self.restart(connection)? {
                 self.restart_at = self.bytes_max;
                 (self.waiting, self.writes) = (0, 0);
             } else {
@@ -68,14 +73,29 @@ impl Wal {
                 );
             }
         } else if self.waiting >= FRAMES_MIN && self.writes >= WRITES_MIN {
-            self.copy(connection);
+            self.copy(connection)?;
         }
+        Ok(())
     }
 
     /// Copies frames into the database. Those that a reader keeps back are counted after the next write.
-    pub(crate) fn copy(&mut self, connection: &Connection) {
-        progress(connection, CheckpointMode::PASSIVE);
+    ///
+    /// # Errors
+    /// Where something else than a reader, another writer or a full disk prevents it. The WAL is flushed first, so that
+    /// may be a flush that failed, and frames that no flush had covered are not to be relied on.
+    pub(crate) fn copy(&mut self, connection: &Connection) -> Result<(), Failure> {
         (self.waiting, self.writes) = (0, 0);
+        self.faults.at(FaultPoint::Checkpoint)?;
+        progress(connection, CheckpointMode::PASSIVE).map(drop)
+    }
+
+    /// Copies all into the database and waits a moment for readers to leave the WAL; whether they did.
+    fn restart(&self, connection: &Connection) -> Result<bool, Failure> {
+        self.faults.at(FaultPoint::Checkpoint)?;
+        connection.busy_timeout(RESTART_WAIT)?;
+        let done = progress(connection, CheckpointMode::RESTART);
+        connection.busy_timeout(Duration::ZERO)?;
+        Ok(done?.is_some())
     }
 }
 
@@ -103,24 +123,24 @@ pub(crate) fn flush(database: &Path) -> Result<(), Failure> {
 
 /// Copies all into the database, flushes it and empties the WAL; false where readers prevent it.
 pub(crate) fn truncate(connection: &Connection) -> bool {
-    progress(connection, CheckpointMode::TRUNCATE).is_some()
-}
-
-/// Copies all into the database and waits a moment for readers to leave the WAL.
-fn restart(connection: &Connection) -> bool {
-    // Setting a timeout fails only on a connection that is closed.
-    let patient = connection.busy_timeout(RESTART_WAIT).is_ok();
-    let done = progress(connection, CheckpointMode::RESTART).is_some();
-    patient && connection.busy_timeout(Duration::ZERO).is_ok() && done
-}
-
-/// Runs a checkpoint: frames in the WAL, and how many of them are in the database.
-fn progress(connection: &Connection, mode: CheckpointMode) -> Option<(u64, u64)> {
-    match connection.wal_checkpoint_v2(Some(MAIN_DB), mode) {
-        Ok((frames, copied)) => Some((u64::try_from(frames).ok()?, u64::try_from(copied).ok()?)),
-        Err(error) => {
-            tracing::debug!(%error, "checkpoint");
-            None
+    match progress(connection, CheckpointMode::TRUNCATE) {
+        Ok(done) => done.is_some(),
+        Err(failure) => {
+            tracing::warn!(%failure, "the WAL is not moved into the database");
+            false
         }
+    }
+}
+
+/// Runs a checkpoint: frames in the WAL, and how many of them are in the database. None where others are in the way, or
+/// the disk is full: that costs nothing but size.
+fn progress(connection: &Connection, mode: CheckpointMode) -> Result<Option<(u64, u64)>, Failure> {
+    match connection.wal_checkpoint_v2(Some(MAIN_DB), mode).map_err(Failure::from) {
+        Ok((frames, copied)) => Ok(u64::try_from(frames).ok().zip(u64::try_from(copied).ok())),
+        Err(failure) if failure.is_busy() || failure.is_of_a_full_disk() => {
+            tracing::debug!(%failure, "checkpoint");
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
     }
 }

@@ -129,9 +129,16 @@ impl<'c> LogWriter<'c> {
         if asks_first && let Some(answer) = self.known_answer(request)? {
             return Ok(answer);
         }
-        if let Some(conflict) = self.find_conflict(request)? {
+        let refusal = match self.find_conflict(request) {
+            Ok(None) => None,
+            Ok(Some(conflict)) => Some(conflict.into()),
+            // A stream that is damaged fails no other commit, and no repeat.
+            Err(failure) if !failure.is_of_the_file() && !failure.is_busy() => Some(failure.into()),
+            Err(failure) => return Err(failure),
+        };
+        if let Some(refusal) = refusal {
             let known = if asks_first { None } else { self.known_answer(request)? };
-            return Ok(known.unwrap_or_else(|| Err(conflict.into())));
+            return Ok(known.unwrap_or(Err(refusal)));
         }
         let inserted = if guard == Guard::None && commit.entities.is_empty() {
             match self.insert(request, head) {

@@ -20,7 +20,7 @@
 //!
 //! Writes to views, and what becomes of work, are flushed with the next commit, not on their own: a power
 //! cut takes rows and checkpoint back together, and the view catches up again; work that was done is done
-//! again. After a flush that failed, what was not
+//! again. After a flush that failed, that of a COMMIT or of a checkpoint, what was not
 //! flushed may be lost from the WAL without a trace; the fence then also moves all of the WAL into the
 //! database before anything else is acknowledged.
 
@@ -121,7 +121,7 @@ impl Committer {
         // The wait for the write lock is ours, see `begin`.
         connection.busy_timeout(Duration::ZERO)?;
         let mut writer = LogWriter::prepare(connection)?;
-        let mut wal = Wal::new(self.wal_bytes_max);
+        let mut wal = Wal::new(self.wal_bytes_max, self.faults.clone());
         loop {
             match self.intake.next(wal.rest()) {
                 Next::Turn(turn) => {
@@ -132,11 +132,25 @@ impl Committer {
                     if let Some(write) = turn.side_write {
                         self.write_beside(&mut writer, write)?;
                     }
-                    wal.tend(connection);
+                    self.judge_checkpoint(wal.tend(connection))?;
                 }
-                Next::Rested => wal.copy(connection),
+                Next::Rested => self.judge_checkpoint(wal.copy(connection))?,
                 Next::Closed => return Ok(()),
             }
+        }
+    }
+
+    /// Whether the writer goes on after a checkpoint. One that failed may have failed to flush the WAL, and what no flush
+    /// had covered by then may be lost from it without a trace; all that came behind it would be lost with it. Where
+    /// everything was flushed before, a failure costs nothing but size, and is tried again.
+    fn judge_checkpoint(&self, done: Result<(), Failure>) -> Result<(), Failure> {
+        match done {
+            Err(failure) if self.unflushed.get() => Err(failure),
+            Err(failure) => {
+                tracing::warn!(%failure, "the WAL is not copied into the database");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -174,6 +188,8 @@ impl Committer {
                 Ok(())
             }
             Err(failure) => {
+                // Frames of another process may be lost too, and this one does not know of them.
+                self.unflushed.set(self.unflushed.get() || failure.is_of_the_system());
                 tracing::warn!(%failure, commits = answers.commits.len(), units = answers.units.len(), "a COMMIT failed");
                 doubt(failure.to_string());
                 self.resolve_doubt(writer, flight, units, answers, &failure)

@@ -387,3 +387,60 @@ async fn a_transaction_that_outgrows_the_page_cache_is_stored_whole_or_not_at_al
     assert_eq!(copy.versions(&tenant(), &[stream("a-1")]).await.unwrap(), [Version(500)]);
     assert!(copy.commit(&tenant(), commit).await.unwrap().repeated);
 }
+
+/// Stores rows of a view that fill several megabytes of the WAL and are not flushed.
+async fn apply_unflushed(store: &SqliteStore) {
+    let start = Checkpoint::start(store.store_id());
+    let table = store.prepare(&balances(), start).await.unwrap();
+    let rows = (0..9_000).map(|number| upsert(&format!("{number}-{}", "k".repeat(400)), number)).collect();
+    store.apply(&table, ViewBatch::new(start, checkpoint_at(start, 1), rows)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_acknowledged_behind_rows_that_a_failed_checkpoint_may_have_lost() {
+    for is_flushed in [false, true] {
+        let place = Place::new();
+        let steps = Arc::new(Mutex::new(Vec::new()));
+        let copied = Arc::new(Semaphore::new(0));
+        let (seen, done, fails) = (steps.clone(), copied.clone(), AtomicBool::new(true));
+        let store = place.open_with(SqliteConfig::default().with_faults(move |at| {
+            seen.lock().unwrap().push(at);
+            if at == FaultPoint::Checkpoint {
+                done.add_permits(1);
+            }
+            at == FaultPoint::Checkpoint && fails.swap(false, Ordering::SeqCst)
+        }));
+        apply_unflushed(&store).await;
+        if is_flushed {
+            store.commit(&tenant(), append("a-1", ExpectedVersion::NoStream)).await.unwrap();
+        }
+        // The writer rests, and copies what is in the WAL into the database.
+        copied.acquire().await.unwrap().forget();
+        let commit = append("a-2", ExpectedVersion::NoStream);
+        commit_when_mended(&store, &commit).await;
+        let steps = steps.lock().unwrap().clone();
+        let failed = steps.iter().position(|step| *step == FaultPoint::Checkpoint).unwrap();
+        let expected: &[FaultPoint] =
+            if is_flushed { &[FaultPoint::Begin] } else { &[FaultPoint::Reopen, FaultPoint::Fence] };
+        assert!(steps[failed + 1..].starts_with(expected), "flushed {is_flushed}: {steps:?}");
+        store.close().await.unwrap();
+        let again = place.open();
+        assert!(is_stored(&again, &commit).await, "flushed {is_flushed}");
+    }
+}
+
+/// After a failed flush the WAL is moved into the database before anything else is answered: it begins anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failed_checkpoint_the_wal_is_empty_but_for_what_came_since() {
+    let place = Place::new();
+    let store = place.open_with(script(&[FaultPoint::Checkpoint]));
+    apply_unflushed(&store).await;
+    let before = place.wal_bytes();
+    assert!(before > 4 << 20, "{before} bytes wait to be copied");
+    // Nobody writes: what makes the WAL short is the fence.
+    while place.wal_bytes() >= before {
+        tokio::task::yield_now().await;
+    }
+    commit_when_mended(&store, &append("a-1", ExpectedVersion::NoStream)).await;
+    assert!(place.wal_bytes() < 1 << 20, "{} bytes", place.wal_bytes());
+}
