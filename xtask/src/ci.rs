@@ -36,7 +36,8 @@ pub(crate) fn run(_: &ArgMatches) -> Result<()> {
     gate.step("packages", || package::check(&root));
     gate.print();
     count.print();
-    if gate.failed { Err(Told.into()) } else { Ok(()) }
+    gate.print_failures();
+    if gate.failures.is_empty() { Ok(()) } else { Err(Told.into()) }
 }
 
 /// The steps that ran.
@@ -44,7 +45,8 @@ pub(crate) fn run(_: &ArgMatches) -> Result<()> {
 struct Gate {
     /// Name, seconds, and the word for how it ended.
     steps: Vec<(&'static str, f64, &'static str)>,
-    failed: bool,
+    /// What failed, and why.
+    failures: Vec<String>,
 }
 
 impl Gate {
@@ -54,9 +56,10 @@ impl Gate {
         let ended = step();
         let seconds = start.elapsed().as_secs_f64();
         if let Err(error) = &ended {
-            eprintln!("{name}: {error}");
+            let failure = format!("{name}: {error}");
+            eprintln!("{failure}");
+            self.failures.push(failure);
         }
-        self.failed |= ended.is_err();
         println!("{name}: {seconds:.0} s");
         self.steps.push((name, seconds, if ended.is_ok() { "ok" } else { "FAILED" }));
     }
@@ -68,6 +71,13 @@ impl Gate {
         }
         let seconds: f64 = self.steps.iter().map(|(_, seconds, _)| seconds).sum();
         println!("  {:<15}{seconds:>8.1} s", "all");
+    }
+
+    /// The last lines: of a long log often the end alone is kept.
+    fn print_failures(&self) {
+        for failure in &self.failures {
+            println!("FAILED {failure}");
+        }
     }
 }
 

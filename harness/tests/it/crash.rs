@@ -139,5 +139,9 @@ fn a_flush_that_does_nothing_is_found() {
     let (answer, content) = harness(&arguments);
     assert!(content, "{answer:#}");
     let found = answer["violations"].to_string();
-    assert!(["lost", "damaged", "cannot be read"].iter().any(|word| found.contains(word)), "{answer:#}");
+    // What was lost may have been stored anew since, for whoever asked again: then it has two answers.
+    assert!(
+        ["lost", "damaged", "cannot be read", ", and Done"].iter().any(|word| found.contains(word)),
+        "{answer:#}"
+    );
 }

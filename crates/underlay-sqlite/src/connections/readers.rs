@@ -174,7 +174,11 @@ impl Pool {
             drop(turn);
             result.map_err(Failure::reading)
         });
-        reading.await.map_err(|error| Error::backend("reading the SQLite file", error))?
+        // Only a runtime that ends takes back what it was given to do.
+        reading.await.map_err(|error| match error.is_cancelled() {
+            true => closed(),
+            false => Error::backend("reading the SQLite file", error),
+        })?
     }
 
     fn take(&self) -> Result<Connection, Failure> {

@@ -128,13 +128,13 @@ pub(crate) fn main(service: &Service, args: impl IntoIterator<Item = OsString>) 
         Ok(runtime) => runtime,
         Err(error) => return complain(&ExitError::failed(format!("the runtime does not start: {error}"))),
     };
-    let exit = match runtime.block_on(dispatch(service, &matches)) {
-        Ok(()) => Exit::Done,
-        Err(error) => complain(&error),
-    };
+    let ended = runtime.block_on(dispatch(service, &matches));
     // Nobody waits for what was given up.
     runtime.shutdown_background();
-    exit
+    match ended {
+        Ok(()) => Exit::Done,
+        Err(error) => complain(&error),
+    }
 }
 
 fn complain(error: &ExitError) -> Exit {
