@@ -123,6 +123,7 @@ impl OpenFile {
         let id = migrate::migrate(&database, &mut connection, config.clock.now())?;
         // The connection has read the WAL by now: what another process left in it counts as stored.
         wal::flush(database.path())?;
+        wal::settle(&connection)?;
         let head = Arc::new(AtomicU64::new(event_store::head(&connection)?));
         let open = Self {
             id,

@@ -121,6 +121,17 @@ pub(crate) fn flush(database: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Moves what opening has found in the WAL into the database, where nobody else uses it at this moment. A process whose
+/// flush failed and that was killed before it did so leaves frames that are read like all others, that the system takes
+/// for flushed, and that are not on the disk: whatever is appended behind them would be lost with them.
+///
+/// # Errors
+/// Where something else than another process or a full disk prevents it.
+pub(crate) fn settle(connection: &Connection) -> Result<(), Failure> {
+    connection.busy_timeout(Duration::ZERO)?;
+    progress(connection, CheckpointMode::TRUNCATE).map(drop)
+}
+
 /// Copies all into the database, flushes it and empties the WAL; false where readers prevent it.
 pub(crate) fn truncate(connection: &Connection) -> bool {
     match progress(connection, CheckpointMode::TRUNCATE) {

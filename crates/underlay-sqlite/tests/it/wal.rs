@@ -69,3 +69,25 @@ async fn at_rest_what_was_written_is_copied_into_the_database() {
     tokio::time::timeout(Duration::from_secs(30), store.commit(&tenant(), next)).await.unwrap().unwrap();
     store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn opening_moves_what_a_killed_process_left_in_the_wal_into_the_database() {
+    let place = Place::new();
+    let store = place.open();
+    store.commit(&tenant(), append_many("a-1", ExpectedVersion::NoStream, 3)).await.unwrap();
+    let left = place.copy();
+    assert!(left.wal_bytes() > 0, "nothing was left");
+    let opened = left.open();
+    assert_eq!(left.wal_bytes(), 0);
+    assert_eq!(opened.head().await.unwrap(), store.head().await.unwrap());
+    // Another process that only looks is in nobody's way, and nobody waits for it.
+    let reader = place.connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM events").unwrap();
+    let beside = place.open();
+    assert!(place.wal_bytes() > 0, "a reader keeps what it reads");
+    let next = append_many("a-2", ExpectedVersion::NoStream, 1);
+    beside.commit(&tenant(), next).await.unwrap();
+    for store in [opened, beside, store] {
+        store.close().await.unwrap();
+    }
+}
